@@ -47,6 +47,9 @@ class Origin(NamedTuple):
     saved: object  # what a forward that returned `Saved` kept for its vjp
 
 
+_new_origin = tuple.__new__  # half the time of Origin(...), and an operation costs little more than that
+
+
 class Saved(NamedTuple):
     """What a forward may return instead of an array: its result, and residuals that its joint vjp gets back."""
 
@@ -176,9 +179,11 @@ class Tensor:
         """Add the gradient of this Tensor to `.grad` of each leaf that it was made from (see `grad`)."""
         _check_output(self, "backward")
         g = _first_cotangent(self, cotangent, "backward", differentiable=False)
-        for leaf, found in _walk(self, g, None, differentiable=False):
-            found = _own(found)
-            leaf.grad = found if leaf.grad is None else leaf.grad + found
+        found = _walk(self, g, None, differentiable=False)
+        del g  # `_own` counts references
+        while found:
+            leaf, *holder = found.pop()
+            leaf.grad = _own(holder) if leaf.grad is None else leaf.grad + holder[0]
 
     def hook(self, f):
         """Call `f(g)` in each walk back, when this Tensor's cotangent `g` is complete; what it returns replaces `g`.
@@ -238,6 +243,11 @@ class Tensor:
             return f"Tensor(shape={self.shape}{dtype}{device}{from_op})"
         values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", precision=6)
         return f"Tensor({values}{dtype}{device}{from_op})"
+
+
+def _made(array, origin):
+    """A Tensor around an array that is not copied."""
+    return _fill(_new(Tensor), array, origin)
 
 
 def _fill(t, array, origin):
@@ -305,7 +315,7 @@ class Primitive:
         self.names = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.arity = -1 if self.variadic else len(self.names)
-        self.rules = None  # one vjp an argument
+        self.rules = [self._missing] * max(self.arity, 1)  # one vjp an argument
         self.joint = None  # or one for all
         self.composed = None
         parameters = [p for p in parameters]
@@ -334,6 +344,10 @@ class Primitive:
         self.joint, self.composed = rule, composed
         return self
 
+    def _missing(self, *_, **__):
+        name = self.__name__
+        raise TypeError(f"{name}: no vjp is declared. Write {name}.defvjp(...), with None for a constant argument.")
+
     def __repr__(self):
         return f"<primitive {self.__name__}>"
 
@@ -342,6 +356,9 @@ class Primitive:
             args, params = self._bind(args, params)
         if self.defaults:
             params = {**self.defaults, **params}
+            for name, value in params.items():
+                if isinstance(value, Tensor):
+                    raise TypeError(f"{self.__name__}: {name}= must be a constant, not a Tensor. Use mc.to_numpy({name}).")
         tracked = False
         raw = []
         for a in args:  # the commonest types first
@@ -356,12 +373,9 @@ class Primitive:
                 raw.append(a._data)
             else:
                 raw.append(self._plain(a))
-        for name, value in params.items():
-            if isinstance(value, Tensor):
-                raise TypeError(f"{self.__name__}: {name}= must be a constant, not a Tensor. Use {name}.data or mc.to_numpy.")
         try:
             xp = np if _loaded("cupy") is None else namespace(*raw, op=self.__name__)
-            y = self.forward(xp, *raw, **params)
+            y = self.forward(xp, *raw, **params) if params else self.forward(xp, *raw)
         except (ValueError, TypeError, IndexError) as error:
             raise self._explained(error, raw, params) from error
         residuals = None
@@ -371,15 +385,22 @@ class Primitive:
             return y
         if type(y) is not _ndarray and not is_array(y):
             y = xp.asarray(y)  # NumPy's reductions return scalars
-        if _state.anomaly:
+        state = _state
+        if state.anomaly:
             self._look_for_nan(xp, y, raw)
         if y.dtype.kind != "f":
             origin = None  # integers carry no derivative: a constant
-        elif _state.recording:
-            origin = Origin(self, args, raw, params, residuals)
+        elif state.recording:
+            origin = _new_origin(Origin, (self, args, raw, params, residuals))
         else:
             origin = _UNRECORDED
-        return _fill(_new(Tensor), y, origin)
+        made = _new(Tensor)  # `_made`, written out: this is the path of every operation
+        made._data = y
+        made.birth = _clock()
+        made.stamp = 0
+        made._origin = origin
+        made.grad = made._hooks = None
+        return made
 
     def _plain(self, a):
         """An argument as the forward takes it: NumPy scalars count as Python numbers, lists become arrays."""
@@ -525,8 +546,20 @@ def grad(output, inputs, cotangent=None, differentiable=False):
     g = _first_cotangent(output, cotangent, "grad", differentiable)
     found = {x.birth: gx for x, gx in _walk(output, g, wanted, differentiable)} if wanted else {}
     del g  # `_own` counts references
-    gradients = [_finished(found, x, differentiable) for x in wanted]
-    return gradients[0] if single else gradients
+    gradients = {}
+    for x in wanted:
+        if x.birth in gradients:
+            continue
+        zeros = None if x.birth in found else namespace(x._data).zeros_like(x._data)
+        if differentiable:
+            gradients[x.birth] = copy(found[x.birth]) if zeros is None else _made(zeros, None)
+        else:
+            gradients[x.birth] = _own([found.pop(x.birth)]) if zeros is None else zeros
+    if single:
+        return gradients[inputs.birth]
+    first = {x.birth: k for k, x in reversed(list(enumerate(wanted)))}
+    # An input that is named twice gets two arrays.
+    return [gradients[x.birth] if first[x.birth] == k else copy(gradients[x.birth]) for k, x in enumerate(wanted)]
 
 
 def _walk(output, cotangent, inputs, differentiable, partial=False):
@@ -538,7 +571,8 @@ def _walk(output, cotangent, inputs, differentiable, partial=False):
     oldest = 0 if wanted is None else min(wanted)
     pending = {output.birth: cotangent}
     heap = [(-output.birth, output)]
-    del cotangent
+    anomaly = _state.anomaly
+    del cotangent  # `_own` counts references, so the walk keeps none that it does not need
     found = []
     while heap:
         _, y = heappop(heap)
@@ -554,10 +588,10 @@ def _walk(output, cotangent, inputs, differentiable, partial=False):
                 continue
         if is_leaf:
             continue
-        op, args, raw, params, residuals = origin
-        needed = None
+        op, args, raw, params, _ = origin
+        edges = []
         for k, x in enumerate(args):
-            if not isinstance(x, Tensor):
+            if type(x) is not Tensor and not isinstance(x, Tensor):
                 continue
             # Before the age cut: the assigned Tensor may be older than all that is wanted, and its new value still
             # makes the numbers that were kept here wrong.
@@ -568,44 +602,45 @@ def _walk(output, cotangent, inputs, differentiable, partial=False):
                 )
             if x.birth < oldest:
                 continue
-            if (x._origin is None or x._origin is _UNRECORDED) and wanted is not None and x.birth not in wanted:
+            if wanted is not None and x.birth not in wanted and (x._origin is None or x._origin is _UNRECORDED):
                 continue
-            if op.rules is None:
-                if needed is None:
-                    needed = [False] * len(args)
-                needed[k] = True
+            edges.append((k, x))
+        if not edges:
+            continue
+        if differentiable:
+            result, values = y, [a if isinstance(a, Tensor) else r for a, r in zip(args, raw)]
+        else:
+            result, values = y._data, raw
+        rules = op.rules if op.joint is None else _joint_gradients(origin, y, g, [k for k, _ in edges], differentiable)
+        for k, x in edges:
+            if op.joint is not None:
+                gx = rules[k]
+            elif op.variadic:
+                gx = rules[0](k, g, result, *values, **params)
+            elif rules[k] is None:
                 continue
-            rule = op.rules[0 if op.variadic else k]
-            if rule is None:
-                continue
-            before = (k, g) if op.variadic else (g,)
-            if differentiable:
-                values = [a if isinstance(a, Tensor) else r for a, r in zip(args, raw)]
-                gx = rule(*before, y, *values, **params)
             else:
-                gx = rule(*before, y._data, *raw, **params)
-            _add(pending, heap, x, _fitted(gx, x, op), op)
+                gx = rules[k](g, result, *values, **params) if params else rules[k](g, result, *values)
+            data = x._data
+            if type(gx) is not type(data) or gx.dtype is not data.dtype or gx.shape != data.shape:
+                gx = _fitted(gx, x, op)
+            if anomaly:
+                _refuse_nan(gx, x, op)
+            born = x.birth
+            if born in pending:  # it has younger users; all of them have sent their share before it is popped
+                pending[born] = pending[born] + gx
+            else:
+                pending[born] = gx
+                heappush(heap, (-born, x))
             del gx
-        if needed is not None:
-            for k, gx in enumerate(_joint_gradients(origin, y, g, needed, differentiable)):
-                if needed[k]:
-                    _add(pending, heap, args[k], _fitted(gx, args[k], op), op)
-        del g
+        del g, rules
     return found
 
 
-def _add(pending, heap, x, gx, op):
-    """Count `gx` into the cotangent of `x`, which waits until all its younger users have sent theirs."""
-    earlier = pending.get(x.birth)
-    if earlier is None:
-        pending[x.birth] = gx
-        heappush(heap, (-x.birth, x))
-    else:
-        pending[x.birth] = earlier + gx
-    if _state.anomaly:
-        values = gx._data if isinstance(gx, Tensor) else gx
-        if namespace(values).isnan(values).any():
-            raise FloatingPointError(f"{op.__name__}: its vjp gives NaN to a Tensor of shape {x.shape}.")
+def _refuse_nan(gx, x, op):
+    values = gx._data if isinstance(gx, Tensor) else gx
+    if namespace(values).isnan(values).any():
+        raise FloatingPointError(f"{op.__name__}: its vjp gives NaN to a Tensor of shape {x.shape}.")
 
 
 def _fitted(gx, x, op):
@@ -630,22 +665,20 @@ def _fitted(gx, x, op):
     return gx if gx.dtype == data.dtype else astype(gx, dtype=data.dtype)
 
 
-def _joint_gradients(origin, y, g, needed, differentiable):
+def _joint_gradients(origin, y, g, places, differentiable):
+    """One gradient an argument from a fused primitive's joint vjp (only those at `places` are needed)."""
     op, args, raw, params, residuals = origin
-    if op.joint is None:
-        raise TypeError(f"{op.__name__}: no vjp is declared. Write {op.__name__}.defvjp(...), None for a constant argument.")
+    needed = [k in places for k in range(len(args))]
     if not differentiable:
         return op.joint(g, y._data, residuals, needed, *raw, **params)
     if op.composed is None:
         values = [a if isinstance(a, Tensor) else r for a, r in zip(args, raw)]
         return op.joint(g, y, residuals, needed, *values, **params)
-    # Fresh stand-ins: where one Tensor is passed twice, each place gets its own share.
+    # Stand-ins: where one Tensor is passed twice, each place gets its own share.
     stand_ins = [identity(a) if isinstance(a, Tensor) else r for a, r in zip(args, raw)]
     again = op.composed(*stand_ins, **params)
-    wanted = [s for s, n in zip(stand_ins, needed) if n]
-    found = {x.birth: gx for x, gx in _walk(again, g, wanted, True, partial=True)}
-    return [(found[s.birth] if s.birth in found else Tensor(namespace(s._data).zeros_like(s._data))) if n else None
-            for s, n in zip(stand_ins, needed)]  # fmt: skip
+    found = {x.birth: gx for x, gx in _walk(again, g, [stand_ins[k] for k in places], True, partial=True)}
+    return [found.get(x.birth, 0.0) if n else None for x, n in zip(stand_ins, needed)]
 
 
 def _run_hooks(y, g, differentiable):
@@ -703,33 +736,29 @@ def _first_cotangent(output, cotangent, name, differentiable):
         if isinstance(cotangent, Tensor) and differentiable:
             return cotangent if cotangent.dtype == data.dtype else astype(cotangent, dtype=data.dtype)
         g = xp.array(g, dtype=data.dtype)  # a copy: the caller's array stays untouched
-    return _fill(_new(Tensor), g, None) if differentiable else g
+    return _made(g, None) if differentiable else g
 
 
-def _finished(found, x, differentiable):
-    if x.birth not in found:
-        zeros = namespace(x._data).zeros_like(x._data)
-        return Tensor(zeros) if differentiable else zeros
-    return copy(found[x.birth]) if differentiable else _own(found[x.birth], at_most=3)
+def _own(holder):
+    """The array in a list of one: itself if nothing else can reach its memory, else a copy.
 
-
-def _own(g, at_most=3):
-    """`g` itself if nothing else can reach its memory, else a copy.
-
-    A vjp may hand on its cotangent as it is (`add`), a view (`reshape`) or an input. An array that is no view, and to
-    which only the walk's own names refer, is safe; in doubt one copy too many is made.
+    A vjp may hand on its cotangent as it is (`add`), a view (`reshape`), an input, or an array that it keeps. An array
+    that is no view and to which nobody else refers is safe; in doubt one copy too many is made.
     """
-    fresh = (
-        type(g) is _ndarray
-        and g.base is None
-        and g.flags.c_contiguous
-        and g.flags.writeable
-        and sys.getrefcount(g) <= at_most + 1
-    )
-    if fresh:
+    g = holder.pop()
+    fresh = type(g) is _ndarray and g.base is None and sys.getrefcount(g) <= _references_of_one_owner
+    if fresh and g.flags.c_contiguous and g.flags.writeable:
         return g
-    xp = namespace(g)
-    return xp.array(g, order="C") if is_array(g) else xp.asarray(g)
+    return namespace(g).array(g, order="C")
+
+
+def _count_references(holder):
+    """What `_own` counts; asked once for an array that is certainly alone, since Python versions count differently."""
+    g = holder.pop()
+    return sys.getrefcount(g)
+
+
+_references_of_one_owner = _count_references([np.empty(1)])
 
 
 # -------------------------------------------------------------------------------------------------------- switches
@@ -803,7 +832,7 @@ def stop_gradient(x):
     >>> float(grad(x * stop_gradient(x), x))
     3.0
     """
-    return _fill(_new(Tensor), x._data, None) if isinstance(x, Tensor) else x
+    return _made(x._data, None) if isinstance(x, Tensor) else x
 
 
 # ----------------------------------------------------- the primitives that the walk itself needs; all others: ops.py

@@ -268,7 +268,7 @@ def _share(g, wins, ties):
 
 
 @primitive(fix="the bounds must broadcast against x.")
-def clip(xp, x, low, high):
+def _clip(xp, x, low, high):
     """Y = min(max(X, low), high)            X̄ = Ȳ [low ≤ X ≤ high]; a bound gets Ȳ where it is active"""
     _refuse_complex("clip", x)
     if low is not None:
@@ -289,11 +289,32 @@ def _above(x, low, high):
     return x > high if low is None else (x > high) | (high < low)
 
 
-clip.defvjp(
+_clip.__name__ = "clip"
+_clip.defvjp(
     lambda g, y, x, low, high: where(_inside(x, low, high), g, 0.0),
     lambda g, y, x, low, high: where(_below(x, low, high), g, 0.0),
     lambda g, y, x, low, high: where(_above(x, low, high), g, 0.0),
 )
+
+
+def clip(x, min=None, max=None):
+    """`x` held between two bounds, as `numpy.clip`; None leaves a side open.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    min, max : Tensor, array or number that broadcasts against x, or None
+
+    Notes
+    -----
+    Y = min(max(X, low), high),   X̄ = Ȳ [low ≤ X ≤ high]; a bound gets Ȳ where it is active.
+
+    Examples
+    --------
+    >>> clip(np.array([-2.0, 0.5, 2.0]), -1, 1)
+    array([-1. ,  0.5,  1. ])
+    """
+    return _clip(x, min, max)
 
 
 @primitive(fix="condition, a and b must broadcast against each other.")
@@ -331,7 +352,7 @@ def _axis(axis):
 @primitive(fix="axis counts from 0, or from -1 backwards; it may be a tuple.")
 def sum(xp, x, axis=None, keepdims=False):
     """Y = Σ X along axes            X̄ = Ȳ, repeated along them"""
-    return xp.sum(x, axis=_axis(axis), keepdims=keepdims)
+    return xp.asarray(x).sum(axis=_axis(axis), keepdims=keepdims)
 
 
 sum.defvjp(lambda g, y, x, axis, keepdims: _spread(g, x, _axis(axis), keepdims))
@@ -340,7 +361,11 @@ sum.defvjp(lambda g, y, x, axis, keepdims: _spread(g, x, _axis(axis), keepdims))
 @primitive(fix="axis counts from 0, or from -1 backwards; it may be a tuple.")
 def mean(xp, x, axis=None, keepdims=False):
     """Y = Σ X / n along axes            X̄ = Ȳ / n, repeated along them"""
-    return xp.mean(x, axis=_axis(axis), keepdims=keepdims)
+    x = xp.asarray(x)
+    if x.dtype == np.float16:  # NumPy adds these up in float32
+        return xp.mean(x, axis=_axis(axis), keepdims=keepdims)
+    total = x.sum(axis=_axis(axis), keepdims=keepdims)
+    return xp.true_divide(total, x.size // total.size if total.size else 1)
 
 
 def _mean_vjp(g, y, x, axis, keepdims):
@@ -718,19 +743,19 @@ swapaxes = _swapaxes
 swapaxes.__name__ = "swapaxes"
 
 METHODS = {
-    "__add__": add,
+    "__add__": lambda a, b: add(a, b),
     "__radd__": lambda a, b: add(b, a),
-    "__sub__": subtract,
+    "__sub__": lambda a, b: subtract(a, b),
     "__rsub__": lambda a, b: subtract(b, a),
-    "__mul__": multiply,
+    "__mul__": lambda a, b: multiply(a, b),
     "__rmul__": lambda a, b: multiply(b, a),
-    "__truediv__": divide,
+    "__truediv__": lambda a, b: divide(a, b),
     "__rtruediv__": lambda a, b: divide(b, a),
-    "__pow__": power,
+    "__pow__": lambda a, b: power(a, b),
     "__rpow__": lambda a, b: power(b, a),
     "__matmul__": matmul,
     "__rmatmul__": lambda a, b: matmul(b, a),
-    "__neg__": negative,
+    "__neg__": lambda x: negative(x),
     "__pos__": identity,
     "__abs__": abs,
     "__eq__": equal,
@@ -744,6 +769,7 @@ METHODS = {
     "T": property(transpose),
     "reshape": _method_reshape,
     "transpose": _method_transpose,
+    "flatten": lambda x: reshape(x, shape=(-1,)),
     "swapaxes": swapaxes,
     "to": to_device,
 }  # fmt: skip
