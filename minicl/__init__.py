@@ -105,7 +105,7 @@ from .functional import (
 from .derivatives import hessian, hvp, jacobian, jvp, value_and_grad
 from .recompute import checkpoint, once
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss, nt_xent
-from . import losses
+from . import graph, losses
 
 __version__ = "0.1.0"
 

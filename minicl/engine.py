@@ -98,7 +98,6 @@ class Tensor:
     """
 
     __slots__ = ("_data", "birth", "stamp", "_origin", "grad", "_hooks", "__weakref__")
-    __array_ufunc__ = None  # so that `array * tensor` comes to Tensor.__rmul__
 
     def __init__(self, data, dtype=None):
         data = data._data if isinstance(data, Tensor) else data
@@ -220,8 +219,21 @@ class Tensor:
     def __format__(self, spec):
         return format(self.item(), spec) if spec else str(self)
 
+    # NumPy asks these three when it meets a Tensor. Its functions would lose the graph without a word, so only the
+    # operators (`array * tensor`) are answered; `ops` fills in which.
+    _operators = {}
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **params):
+        if ufunc in self._operators and method == "__call__" and not params:
+            return self._operators[ufunc](*inputs)
+        return self.__array_function__(ufunc, (), inputs, params)
+
+    def __array_function__(self, function, types, args, params):
+        name = function.__name__
+        raise TypeError(f"np.{name}: got a Tensor of shape {self.shape}; use mc.{name}, or np.{name}(t.numpy()) for a constant.")
+
     def __array__(self, dtype=None, copy=None):
-        raise TypeError("A Tensor does not turn into a NumPy array unasked, since its graph would be lost: write t.numpy().")
+        raise TypeError(f"np.asarray: the graph of a Tensor of shape {self.shape} would be lost; write t.numpy() if that is meant, mc.stack to join Tensors.")
 
     __hash__ = object.__hash__  # `==` compares values, a dict compares identity
 
@@ -310,16 +322,21 @@ class Primitive:
         self.__doc__ = forward.__doc__
         self.__module__ = forward.__module__
         self.__wrapped__ = forward
-        parameters = list(inspect.signature(forward).parameters.values())[1:]  # the first is xp
-        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.names = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        code, defaults = forward.__code__, forward.__defaults__ or ()
+        names = code.co_varnames[1 : code.co_argcount]  # the first is xp
+        self.names = list(names[: len(names) - len(defaults)])
+        self.defaults = dict(zip(names[len(self.names) :], defaults)) | (forward.__kwdefaults__ or {})
+        self.variadic = bool(code.co_flags & inspect.CO_VARARGS)
         self.arity = -1 if self.variadic else len(self.names)
         self.rules = [self._missing] * max(self.arity, 1)  # one vjp an argument
         self.joint = None  # or one for all
         self.composed = None
-        parameters = [p for p in parameters]
-        self.__signature__ = inspect.Signature(parameters)
+
+    @property
+    def __signature__(self):
+        """What `help` shows: the forward's signature without `xp`."""
+        signature = inspect.signature(self.forward)
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
     def defvjp(self, *rules):
         """Declare one vjp an argument, `rule(g, y, *args, **params)`; None for an argument without a derivative.
@@ -436,11 +453,9 @@ class Primitive:
 
     def _explained(self, error, raw, params):
         """The same kind of error, with the op, what it was called with, and the fix."""
-        if str(error).startswith(f"{self.__name__}:"):
-            return error
         inputs = ", ".join([_describe(a) for a in raw] + [f"{k}={_describe(v)}" for k, v in params.items()])
         text = f"{self.__name__}({inputs}): {error}"
-        text = f"{text} Fix: {self.fix}" if self.fix else text
+        text = f"{text.rstrip('. ')}. Fix: {self.fix}" if self.fix else text
         kind = next(k for k in (np.exceptions.AxisError, IndexError, ValueError, TypeError) if isinstance(error, k))
         return kind(text)
 
@@ -540,7 +555,7 @@ def grad(output, inputs, cotangent=None, differentiable=False):
     """
     _check_output(output, "grad")
     single = isinstance(inputs, Tensor)
-    wanted = [inputs] if single else list(inputs)
+    wanted = list(inputs) if np.iterable(inputs) and not single else [inputs]
     for k, x in enumerate(wanted):
         _check_input(x, k)
     g = _first_cotangent(output, cotangent, "grad", differentiable)
@@ -578,6 +593,8 @@ def _walk(output, cotangent, inputs, differentiable, partial=False):
         _, y = heappop(heap)
         birth = y.birth
         g = pending.pop(birth)
+        if isinstance(g, np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
+            g = np.asarray(g)
         if y._hooks:
             g = _run_hooks(y, g, differentiable)
         origin = y._origin
@@ -622,8 +639,8 @@ def _walk(output, cotangent, inputs, differentiable, partial=False):
             else:
                 gx = rules[k](g, result, *values, **params) if params else rules[k](g, result, *values)
             data = x._data
-            if type(gx) is not type(data) or gx.dtype is not data.dtype or gx.shape != data.shape:
-                gx = _fitted(gx, x, op)
+            if differentiable or type(gx) is not type(data) or gx.dtype is not data.dtype or gx.shape != data.shape:
+                gx = _fitted(gx, x, op, differentiable)
             if anomaly:
                 _refuse_nan(gx, x, op)
             born = x.birth
@@ -643,26 +660,36 @@ def _refuse_nan(gx, x, op):
         raise FloatingPointError(f"{op.__name__}: its vjp gives NaN to a Tensor of shape {x.shape}.")
 
 
-def _fitted(gx, x, op):
+def _fitted(gx, x, op, differentiable):
     """`gx` with the shape and the dtype of `x`: broadcasting is undone here, once for all ops."""
     data = x._data
     shape = data.shape
-    try:
-        if gx.shape == shape and gx.dtype == data.dtype:
-            return gx
-    except AttributeError:
-        if gx is None:
-            raise TypeError(f"{op.__name__}: its vjp returned None for an argument that needs a gradient.") from None
-        gx = namespace(data).asarray(gx, dtype=data.dtype)  # a vjp returned a Python number
+    if gx is None:
+        raise TypeError(f"{op.__name__}: its vjp returned None for an argument that needs a gradient.")
+    if not isinstance(gx, Tensor) and not is_array(gx):  # a number: NumPy makes them of 0-d arrays too
+        gx = namespace(data).asarray(gx, dtype=data.dtype)
+    gx = _of_kind(gx, differentiable)
     if gx.shape != shape:
         try:
-            gx = sum_to(gx, shape=shape) if gx.ndim >= len(shape) and gx.size > data.size else broadcast_to(gx, shape=shape)
+            gx = sum_to(gx, shape=shape) if _is_broadcast_of(gx.shape, shape) else broadcast_to(gx, shape=shape)
         except ValueError:
             raise ValueError(
                 f"{op.__name__}: its vjp returned shape {tuple(gx.shape)} for an argument of shape {shape}; "
                 "a cotangent has the shape of its argument (or one that broadcasting would give)."
             ) from None
     return gx if gx.dtype == data.dtype else astype(gx, dtype=data.dtype)
+
+
+def _of_kind(g, differentiable):
+    """A Tensor in a differentiable walk, else an array: a rule may give a constant, or close over a Tensor."""
+    if isinstance(g, Tensor) is differentiable:
+        return g
+    return _made(g, None) if differentiable else g._data
+
+
+def _is_broadcast_of(big, small):
+    lead = len(big) - len(small)
+    return lead >= 0 and all(n in (1, m) for n, m in zip(small, big[lead:]))
 
 
 def _joint_gradients(origin, y, g, places, differentiable):
@@ -685,10 +712,10 @@ def _run_hooks(y, g, differentiable):
     for f in y._hooks:
         given = copy(g)  # private: a hook may clip in place
         returned = f(given)
-        g = given if returned is None else returned
+        g = given if returned is None else _of_kind(returned, differentiable)
         if getattr(g, "shape", None) != y.shape:
             raise ValueError(f"hook: returned shape {getattr(g, 'shape', None)} for a Tensor of shape {y.shape}.")
-    return g
+    return g if g.dtype == y.dtype else astype(g, dtype=y.dtype)
 
 
 def _check_output(output, name):
@@ -698,7 +725,10 @@ def _check_output(output, name):
             "Wrap what you want to differentiate with mc.tensor(...)."
         )
     if output._data.dtype.kind != "f":
-        raise TypeError(f"{name}: the output has dtype {output.dtype}; only float16, float32 and float64 have gradients.")
+        raise TypeError(
+            f"{name}: the output has dtype {output.dtype}; only floats have gradients. "
+            "Make the inputs floats: mc.tensor(x, dtype=float)."
+        )
     if output._origin is _UNRECORDED:
         raise ValueError(f"{name}: the output was computed under no_grad, so its graph is not known. Compute it outside.")
 

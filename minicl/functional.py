@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .arrays import is_array, namespace
-from .engine import Tensor, reshape
+from .engine import Tensor, broadcast_to, reshape
 from .ops import (
     _as_arrays,
     _axes,
@@ -157,7 +157,7 @@ def prod(x, axis=None, keepdims=False):
         pairs = flat[:half] * flat[half : 2 * half]
         flat = concatenate([pairs, flat[2 * half :]]) if len(flat) % 2 else pairs
     if not len(flat):
-        flat = namespace(_raw(x)).ones((1, *flat.shape[1:]), dtype=x.dtype)
+        flat = sum(flat, axis=0, keepdims=True) + 1  # the product of nothing
     shape = kept if keepdims else tuple(n for k, n in enumerate(x.shape) if k not in {a % x.ndim for a in _axes(axis, x.ndim)})
     return reshape(flat, shape=shape)
 
@@ -265,14 +265,30 @@ def cosine_similarity(a, b, axis=-1):
     ----------
     a, b : Tensor or array, shapes that broadcast
     axis : int
-        Along which the vectors lie.
+        Along which the vectors lie, in the shape that results from broadcasting.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not broadcast, or have no such axis.
 
     Examples
     --------
     >>> float(cosine_similarity(np.array([1.0, 0.0]), np.array([0.0, 2.0])))
     0.0
     """
-    return sum(normalize(a, axis=axis) * normalize(b, axis=axis), axis=axis)
+    a, b = _as_arrays(a), _as_arrays(b)
+    try:
+        shape = np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ValueError(f"cosine_similarity: shapes {a.shape} and {b.shape} must broadcast against each other.") from None
+    axis = _checked_axis(axis, len(shape), "cosine_similarity") - len(shape)  # from the right both shapes count alike
+
+    def unit(x):  # one entry that stands for many along the axis is that many entries in the norm
+        whole = x.ndim >= -axis and x.shape[axis] == shape[axis]
+        return normalize(x if whole else broadcast_to(x, shape=shape), axis=axis)
+
+    return sum(unit(a) * unit(b), axis=axis)
 
 
 def pairwise_distances(x, y=None, squared=False):
@@ -408,7 +424,11 @@ def _einsum_names(subscripts, operands):
     for name, x in zip(names, operands):
         for c, n in zip(name, x.shape):
             if sizes.get(c, 1) != 1 and n not in (1, sizes[c]):
-                raise ValueError(f"einsum: index {c!r} of {subscripts!r} has length {sizes[c]} and length {n}.")
+                shapes = ", ".join(str(tuple(x.shape)) for x in operands)
+                raise ValueError(
+                    f"einsum: {subscripts!r} of shapes {shapes}: index {c!r} has length {sizes[c]} and length {n}; "
+                    "they must be equal, or one of them 1."
+                )
             sizes[c] = n if n != 1 else sizes.get(c, 1)
     return names, result
 

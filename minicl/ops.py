@@ -12,13 +12,13 @@ from .arrays import is_array, namespace
 from .engine import Primitive, Tensor, add, astype, broadcast_to, copy, identity, primitive, reshape, sum_to
 
 _broadcast = "from the right, each pair of axes must be equal or 1. Reshape one, or add an axis with [:, None]."
-_float_only = "this function has a kink or a jump, so it is not analytic: use central differences, not the complex step."
+_float_only = "This function has a kink, so it is not analytic: use central differences, not the complex step"
 
 
-def _refuse_complex(name, *values):
+def _refuse_complex(*values):
     for x in values:
         if getattr(x, "dtype", np.dtype(float)).kind == "c" or isinstance(x, complex):
-            raise TypeError(f"{name}: complex input; {_float_only}")
+            raise TypeError(f"complex input. {_float_only}")
 
 
 # ------------------------------------------------------------------------------------------------------- arithmetic
@@ -144,7 +144,7 @@ square.defvjp(lambda g, y, x: g * (2 * x))
 @primitive
 def abs(xp, x):
     """Y = |X|            X̄ = Ȳ sign X   (0 at 0)"""
-    _refuse_complex("abs", x)
+    _refuse_complex(x)
     return xp.absolute(x)
 
 
@@ -216,7 +216,7 @@ softplus.defvjp(lambda g, y, x: g * sigmoid(x))
 @primitive
 def relu(xp, x):
     """Y = max(X, 0)            X̄ = Ȳ [X > 0]"""
-    _refuse_complex("relu", x)
+    _refuse_complex(x)
     return xp.maximum(x, 0)
 
 
@@ -226,7 +226,7 @@ relu.defvjp(lambda g, y, x: g * (x > 0))
 @primitive
 def leaky_relu(xp, x, negative_slope=0.01):
     """Y = X where X > 0, else cX            X̄ = Ȳ where X > 0, else cȲ"""
-    _refuse_complex("leaky_relu", x)
+    _refuse_complex(x)
     return xp.where(x > 0, x, x * negative_slope)
 
 
@@ -236,7 +236,7 @@ leaky_relu.defvjp(lambda g, y, x, negative_slope: where(x > 0, g, g * negative_s
 @primitive
 def elu(xp, x, alpha=1.0):
     """Y = X where X > 0, else α(eˣ − 1)            X̄ = Ȳ where X > 0, else Ȳ α eˣ"""
-    _refuse_complex("elu", x)
+    _refuse_complex(x)
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
 
 
@@ -246,7 +246,7 @@ elu.defvjp(lambda g, y, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0
 @primitive(fix=_broadcast)
 def maximum(xp, a, b):
     """Y = max(A, B), entry by entry            Ȳ goes to the larger; a tie shares it"""
-    _refuse_complex("maximum", a, b)
+    _refuse_complex(a, b)
     return xp.maximum(a, b)
 
 
@@ -256,7 +256,7 @@ maximum.defvjp(lambda g, y, a, b: _share(g, a > b, a == b), lambda g, y, a, b: _
 @primitive(fix=_broadcast)
 def minimum(xp, a, b):
     """Y = min(A, B), entry by entry            Ȳ goes to the smaller; a tie shares it"""
-    _refuse_complex("minimum", a, b)
+    _refuse_complex(a, b)
     return xp.minimum(a, b)
 
 
@@ -270,7 +270,7 @@ def _share(g, wins, ties):
 @primitive(fix="the bounds must broadcast against x.")
 def _clip(xp, x, low, high):
     """Y = min(max(X, low), high)            X̄ = Ȳ [low ≤ X ≤ high]; a bound gets Ȳ where it is active"""
-    _refuse_complex("clip", x)
+    _refuse_complex(x)
     if low is not None:
         x = xp.maximum(x, low)
     return x if high is None else xp.minimum(x, high)
@@ -320,7 +320,7 @@ def clip(x, min=None, max=None):
 @primitive(fix="condition, a and b must broadcast against each other.")
 def where(xp, condition, a, b):
     """Y = A where the condition holds, else B            Ā = Ȳ there, else 0;   B̄ the other way round"""
-    return xp.where(condition, a, b)
+    return xp.where(xp.asarray(condition), a, b)  # CuPy takes no number here
 
 
 where.defvjp(None, lambda g, y, c, a, b: where(c, g, 0.0), lambda g, y, c, a, b: where(c, 0.0, g))
@@ -380,21 +380,22 @@ def _extremum_vjp(g, y, x, axis, keepdims):
     if not keepdims:
         g, y = g.reshape(_kept_shape(x.shape, axis)), y.reshape(_kept_shape(x.shape, axis))
     wins = x == y
-    count = wins.sum(axis=axis, keepdims=True)
-    return where(wins, g / astype(count, dtype=x.dtype), 0.0)
+    xp = namespace(_raw(x))
+    count = xp.asarray(xp.sum(wins, axis=axis, keepdims=True), dtype=x.dtype)
+    return where(wins, g / count, 0.0)
 
 
 @primitive(fix="give an axis that exists and is not empty.")
 def max(xp, x, axis=None, keepdims=False):
     """Y = the largest X along axes            X̄ = Ȳ there; ties share it"""
-    _refuse_complex("max", x)
+    _refuse_complex(x)
     return xp.max(x, axis=_axis(axis), keepdims=keepdims)
 
 
 @primitive(fix="give an axis that exists and is not empty.")
 def min(xp, x, axis=None, keepdims=False):
     """Y = the smallest X along axes            X̄ = Ȳ there; ties share it"""
-    _refuse_complex("min", x)
+    _refuse_complex(x)
     return xp.min(x, axis=_axis(axis), keepdims=keepdims)
 
 
@@ -428,7 +429,7 @@ def _largest(xp, x, axis):
 
 @primitive
 def logsumexp(xp, x, axis=None, keepdims=False):
-    """Y = log Σ eˣ along axes, shifted by the largest X            X̄ = Ȳ e^(X − Y), a softmax"""
+    """Y = log Σ eˣ along axes, shifted by the largest X            X̄ = Ȳ softmax X"""
     axis = _axis(axis)
     top = _largest(xp, x, axis)
     with np.errstate(divide="ignore"):  # the sum of nothing, or of exp(-inf), is 0, and its logarithm is -inf
@@ -438,9 +439,9 @@ def logsumexp(xp, x, axis=None, keepdims=False):
 
 def _logsumexp_vjp(g, y, x, axis, keepdims):
     kept = _kept_shape(x.shape, _axis(axis))
-    y = y.reshape(kept)
-    y = where(_finite(y), y, 0.0)  # a row of -inf has no slope
-    return g.reshape(kept) * exp(x - y)
+    slope = _finite(y).reshape(kept)  # a row of -inf has none
+    # Not exp(x - y): where x is large, y has lost the digits of log Σ.
+    return where(slope, g.reshape(kept) * softmax(where(slope, x, 0.0), axis=axis), 0.0)
 
 
 logsumexp.defvjp(_logsumexp_vjp)
@@ -628,7 +629,7 @@ def _move(xp, x, device="cpu"):
 
 
 _move.__name__ = "to_device"
-_move.defvjp(lambda g, y, x, device: _move(g, device="cpu" if device == "gpu" else "gpu"))
+_move.defvjp(lambda g, y, x, device: _move(g, device=_arrays.device_of(_raw(x))))
 
 
 def to_device(x, device):
@@ -781,6 +782,22 @@ METHODS |= {
 }
 
 PRIMITIVES = {p.__name__: p for p in list(globals().values()) if isinstance(p, Primitive)}
+
+
+Tensor._operators = {
+    np.add: add,
+    np.subtract: subtract,
+    np.multiply: multiply,
+    np.true_divide: divide,
+    np.power: power,
+    np.matmul: matmul,
+    np.equal: equal,
+    np.not_equal: not_equal,
+    np.less: less,
+    np.less_equal: less_equal,
+    np.greater: greater,
+    np.greater_equal: greater_equal,
+}
 
 
 def attach(methods):

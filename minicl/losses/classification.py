@@ -90,11 +90,14 @@ def nll_loss(log_probabilities, labels, weight=None, reduction="mean"):
     >>> float(nll_loss(np.log(np.array([[0.5, 0.5]])), np.array([0]))) == float(np.log(2))
     True
     """
-    scores = _as_arrays(log_probabilities)
-    labels = _labels(scores, labels, "nll_loss")
+    return _label_loss(_as_arrays(log_probabilities), labels, weight, reduction, "nll_loss")
+
+
+def _label_loss(scores, labels, weight, reduction, name):
+    labels = _labels(scores, labels, name)
     values = -F.squeeze(F.take_along_axis(scores, labels[..., None]), axis=-1)
     weights = None if weight is None else F.take(weight, labels)
-    return reduce_loss(values if weights is None else values * weights, reduction, weights, "nll_loss")
+    return reduce_loss(values if weights is None else values * weights, reduction, weights, name)
 
 
 def cross_entropy(logits, target, weight=None, label_smoothing=0.0, reduction="mean"):
@@ -132,7 +135,7 @@ def cross_entropy(logits, target, weight=None, label_smoothing=0.0, reduction="m
     target = target if isinstance(target, Tensor) else _as_arrays(target)
     if target.dtype.kind in "iu":
         if not label_smoothing:
-            return nll_loss(log_p, target, weight, reduction)
+            return _label_loss(log_p, target, weight, reduction, "cross_entropy")
         labels = _labels(logits, target, "cross_entropy")
         weights = None if weight is None else F.take(weight, labels)
         target = F.one_hot(labels, logits.shape[-1], dtype=logits.dtype)

@@ -1,0 +1,73 @@
+# Everything runs in .venv, which is made on first use and again when pyproject.toml or requirements.txt changes.
+# Nothing but make and Python >= 3.11 is needed beforehand. `make` alone lists the targets.
+
+VENV    := .venv
+PY      := $(VENV)/bin/python
+INSTALL := $(PY) -m pip --disable-pip-version-check install --quiet --quiet
+PYTHONS  = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+JOBS    ?= 2
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1
+
+# A path or home of another Python would come before the packages of .venv.
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help notebooks lab test sync lint oracles bench-ops clean
+
+help:  ## list the targets
+	@echo "minicl: contrastive learning from the first derivative up"; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo; echo "  PYTHON=...  the Python that makes .venv (>= 3.11)       NB=09    only the notebooks named 09..."
+	@echo "  JOBS=2      processes of make test                       ARGS=... handed on to pytest or JupyterLab"
+
+notebooks: $(VENV)/.notebooks  ## run every notebook; executed copies and web pages go to build/notebooks
+	@$(PY) -m notebooks.build run $(NB)
+
+lab: $(VENV)/.notebooks  ## open the executed copies in JupyterLab
+	@$(PY) -m notebooks.build lab -- $(ARGS)
+
+test: $(VENV)/.test  ## run the tests, the notebooks in their fast profile included
+	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+sync: $(VENV)/.notebooks  ## run the .py sources in the full profile and store them as the tracked .ipynb
+	@$(PY) -m notebooks.build sync $(NB)
+
+lint: $(VENV)/.test  ## check the style of code and notebooks with ruff
+	$(PY) -m ruff check .
+
+oracles: $(VENV)/.test  ## install torch and autograd, which some tests compare with (they skip without)
+	@$(INSTALL) "torch==2.13.0" "autograd==1.9.1"
+
+bench-ops: $(VENV)/.test  ## time every op, beside torch and autograd where they are installed
+	$(PY) -m tests.benchmarks.ops $(ARGS)
+
+clean:  ## delete build/ (with the copies you edited in it) and caches; .venv stays
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	find minicl notebooks tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(PY):
+	@for python in $(PYTHONS); do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    found=$$python; \
+	    "$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+	    echo "Making $(VENV) with $$("$$python" --version)"; \
+	    exec "$$python" -m venv --clear $(VENV); \
+	done; \
+	if [ -n "$$found" ]; then \
+	    echo "Error: $$found cannot make a virtual environment: its modules venv and ensurepip are missing."; \
+	    echo "On Debian and Ubuntu: apt install python3-venv. Or name another Python: make PYTHON=/path/to/python"; \
+	else \
+	    echo "Error: minicl needs Python 3.11 or newer; none found among: $(PYTHONS)."; \
+	    echo "Install one, or name it: make PYTHON=/path/to/python"; \
+	fi >&2; exit 1
+
+$(VENV)/.notebooks: $(PY) pyproject.toml requirements.txt
+	@echo "Installing requirements.txt into $(VENV) (a minute or two)"
+	@$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.notebooks
+	@echo "Installing what the tests need into $(VENV)"
+	@$(INSTALL) -e ".[test]"
+	@touch $@

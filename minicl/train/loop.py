@@ -1,0 +1,342 @@
+"""The training loop that all methods share. A method says what the loss of a batch is; everything else stands here.
+
+After each epoch the whole state is known: parameters, optimiser, generators, history. Whatever goes wrong within an
+epoch (a NaN, an interrupt, an error in a view), the state after the last whole epoch is put back, so a run can always
+be continued.
+"""
+
+import contextlib
+import copy
+import json
+import math
+import pathlib
+import warnings
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import is_array, namespace, to_device, to_numpy
+from ..engine import grad, no_grad
+from ..nn import Module
+from ..optim import Adam
+from . import checkpoints
+
+
+class Batch(NamedTuple):
+    """What one step sees."""
+
+    images: object  # array (N, ...)
+    labels: object  # integer array (N,), or None
+    indices: object  # NumPy array (N,): which images of the set these are
+
+
+class Method(Module):
+    """A way to train: modules, an optimiser, and the loss of a batch. A subclass defines `loss`.
+
+    Parameters
+    ----------
+    optimizer : callable
+        `optimizer(parameters, lr=lr)` gives an Optimizer, as the class `mc.optim.Adam` does.
+    lr : float
+    batch_size : int
+    seed : int
+        From it come the order of the images and the views.
+
+    Attributes
+    ----------
+    epoch : int
+        How many epochs are done.
+    history : dict of lists
+        For each epoch the mean of the loss, and of what `measure` gives. It holds no times, so equal runs have equal
+        histories.
+
+    Notes
+    -----
+    Assign the modules to attributes before `super().__init__(...)`, which collects their parameters.
+    """
+
+    def __init__(self, optimizer=Adam, lr=1e-3, batch_size=256, seed=0):
+        self.lr, self.batch_size, self.seed = lr, batch_size, seed
+        self.order_rng, self.view_rng = np.random.default_rng(seed).spawn(2)
+        self.optimizer = optimizer(self.trained(), lr=lr)
+        self.epoch = 0
+        self.history = {}
+        self._images = None  # what it is trained on, as a fingerprint
+
+    # -------------------------------------------------------------------------------------------- what a method defines
+
+    def trained(self):
+        """The parameters that the optimiser changes."""
+        return self.parameters()
+
+    def loss(self, batch):
+        """The loss of a batch as a Tensor, and a tuple of what it was computed from, for `measure`."""
+        raise NotImplementedError(f"{type(self).__name__}: define loss(self, batch) -> Tensor, tuple of outputs.")
+
+    def measure(self, *outputs):
+        """A dict of numbers to look at, besides the loss."""
+        return {}
+
+    def step(self, batch):
+        """One step of the optimiser. Returns a dict of numbers."""
+        loss, outputs = self.loss(batch)
+        value = float(loss)
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the loss is {value}")
+        self.optimizer.step(grad(loss, self.optimizer.parameters))
+        return {"loss": value, **self.measure(*outputs)}  # the number, not the Tensor, which holds the whole graph
+
+    def report(self, measured):
+        """What the progress bar says."""
+        return ", ".join(f"{name} {value:.3f}" for name, value in measured.items())
+
+    def config(self):
+        """What must be the same for a run to be continued: a dict of texts and numbers."""
+        return {
+            "method": type(self).__name__,
+            "modules": Module.__repr__(self),
+            "parameters": {name: f"{p.dtype} {tuple(p.shape)}" for name, p in self.named_parameters()},
+            "optimizer": f"{type(self.optimizer).__name__} {self.optimizer.settings()}",
+            "lr": self.lr,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+        }
+
+    # --------------------------------------------------------------------------------------------------------- the loop
+
+    def fit(self, images, epochs, labels=None, progress=True, checkpoint=None, save_every=1, callbacks=()):
+        """Train until `epochs` epochs are done, counted from the start of the run.
+
+        Parameters
+        ----------
+        images : array, shape (N, ...)
+            N is at least the batch size. What is left over of an epoch after its last full batch is not used: a smaller
+            batch has fewer candidates, and so another loss.
+        epochs : int
+            In total: after `fit(images, 10)`, `fit(images, 15)` trains five more.
+        labels : integer array, shape (N,), optional
+            For methods that use them.
+        progress : bool
+            Show a progress bar.
+        checkpoint : str or Path, optional
+            A file that the state is written to. If it is there already, the run continues from it, and ends in the same
+            state, bit for bit, as a run that was never interrupted.
+        save_every : int
+            Write it after so many epochs.
+        callbacks : list of functions
+            Each is called as f(method) after each epoch. It may change the learning rate: `method.optimizer.lr`.
+
+        Returns
+        -------
+        The method itself.
+
+        Raises
+        ------
+        ValueError
+            If the images do not fit, or the checkpoint is damaged or that of another run.
+        FloatingPointError
+            If the loss or a parameter is no longer finite.
+
+        Notes
+        -----
+        After any error, and after an interrupt from the keyboard, the state is that after the last whole epoch.
+        """
+        images, labels = self._checked(images, labels)
+        self._images = _fingerprint(images, labels)
+        if epochs <= self.epoch:
+            warnings.warn(
+                f"fit: {self.epoch} epochs are done; epochs={epochs} counts from the start, so there is nothing to do.",
+                stacklevel=2,
+            )
+        if checkpoint is not None and pathlib.Path(checkpoint).exists():
+            self._resume(checkpoint)
+        good, saved = self._snapshot(), self.epoch
+        steps = len(images) // self.batch_size
+        bar = _bar(
+            progress,
+            total=max(epochs, self.epoch) * steps * self.batch_size,
+            initial=self.epoch * steps * self.batch_size,
+        )
+        with bar, self.mode(training=True):
+            try:
+                while self.epoch < epochs:
+                    bar.set_description(f"epoch {self.epoch + 1}/{epochs}", refresh=False)
+                    self._run_epoch(images, labels, steps, bar)
+                    for f in callbacks:
+                        f(self)
+                    good = self._snapshot()  # after the callbacks: one of them may have changed the learning rate
+                    if checkpoint is not None and (self.epoch % save_every == 0 or self.epoch == epochs):
+                        checkpoints.save(checkpoint, *good)
+                        saved = self.epoch
+            except BaseException:  # an interrupt from the keyboard too
+                self._restore(*good)
+                if checkpoint is not None and saved < self.epoch:
+                    checkpoints.save(checkpoint, *good)
+                raise
+        return self
+
+    def _run_epoch(self, images, labels, steps, bar):
+        order = self.order_rng.permutation(len(images))
+        total = {}
+        for k in range(steps):
+            indices = order[k * self.batch_size : (k + 1) * self.batch_size]
+            there = namespace(images).asarray(indices)
+            batch = Batch(images[there], None if labels is None else labels[there], indices)
+            try:
+                measured = self.step(batch)
+            except FloatingPointError as error:
+                raise self._diverged(error, k, steps) from error
+            for name, value in measured.items():
+                total[name] = total.get(name, 0.0) + value
+            bar.set_postfix_str(self.report(measured), refresh=False)
+            bar.update(self.batch_size)
+        for name, p in self.named_parameters():
+            if not bool(namespace(p.data).isfinite(p.data).all()):
+                raise self._diverged(f"{name} has NaN or infinity", steps - 1, steps)
+        for name, value in total.items():
+            self.history.setdefault(name, []).append(value / steps)
+        self.epoch += 1
+
+    def _diverged(self, what, k, steps):
+        return FloatingPointError(
+            f"{type(self).__name__}: {what} in epoch {self.epoch + 1}, step {k + 1} of {steps}. The state after epoch "
+            f"{self.epoch} is put back. Try a smaller lr (now {self.optimizer.lr:g}); mc.detect_anomaly() names the op."
+        )
+
+    def _checked(self, images, labels):
+        name = type(self).__name__
+        images = images if is_array(images) else np.asarray(images)
+        if images.ndim < 2 or images.dtype.kind != "f":
+            raise ValueError(
+                f"{name}.fit: images are floats of shape (N, ...), got {images.dtype} {tuple(images.shape)}. "
+                "Divide bytes by 255."
+            )
+        if not 2 <= self.batch_size <= len(images):
+            raise ValueError(
+                f"{name}.fit: batch_size is {self.batch_size}, and there are {len(images)} images; "
+                "it must lie between 2 and that number."
+            )
+        xp = namespace(images)
+        if not bool(xp.isfinite(images).all()):
+            raise ValueError(f"{name}.fit: the images hold NaN or infinity.")
+        if bool((images == images[:1]).all()):
+            raise ValueError(f"{name}.fit: all images are equal, so there is nothing to tell apart.")
+        if labels is not None:
+            labels = to_numpy(labels)
+            if labels.shape != (len(images),):
+                raise ValueError(
+                    f"{name}.fit: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}."
+                )
+            labels = to_device(labels, self.device)
+        return to_device(images, self.device).astype(self.dtype or images.dtype, copy=False), labels
+
+    # -------------------------------------------------------------------------------------------------------- its state
+
+    def to(self, device):
+        """Move everything, the optimiser's state too, to `"cpu"` or `"gpu"`. Returns the method."""
+        super().to(device)
+        self.optimizer.to(device)
+        return self
+
+    def save(self, path):
+        """Write the state to a checkpoint file."""
+        checkpoints.save(path, *self._snapshot())
+
+    def load(self, path):
+        """Take over the state from a checkpoint file of a run with the same settings. Returns the method.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged, or a setting differs; the message names it.
+        """
+        arrays, notes = checkpoints.load(path)
+        self._refuse_other(path, notes["config"], _as_json(self.config()))
+        self._restore(arrays, notes)
+        return self
+
+    def _resume(self, path):
+        """Continue from the checkpoint, unless this run is further."""
+        arrays, notes = checkpoints.load(path)
+        theirs, own = notes["config"] | {"images": notes["images"]}, _as_json(self.config()) | {"images": self._images}
+        self._refuse_other(path, theirs, own)
+        if notes["epoch"] > self.epoch:
+            self._restore(arrays, notes)
+
+    def _refuse_other(self, path, theirs, own):
+        for key in {**own, **theirs}:
+            if own.get(key) != theirs.get(key):
+                raise ValueError(
+                    f"checkpoint {path} is that of another run. {key} in the file:\n{theirs.get(key)}\n"
+                    f"{key} here:\n{own.get(key)}\n"
+                    "Build the method with the same settings, or give another file name."
+                )
+
+    def _snapshot(self):
+        """All of the state: arrays, and notes that JSON can hold."""
+        arrays = {f"module.{name}": a for name, a in self.state_dict().items()}
+        arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
+        notes = {
+            "config": self.config(),
+            "images": self._images,
+            "epoch": self.epoch,
+            "history": copy.deepcopy(self.history),
+            "generators": {name: rng.bit_generator.state for name, rng in self.named_generators()},
+        }
+        return arrays, notes
+
+    def _restore(self, arrays, notes):
+        def part(prefix):
+            return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+        self.load_state_dict(part("module."))
+        self.optimizer.load_state_dict(part("optimizer."))
+        for name, rng in self.named_generators():
+            rng.bit_generator.state = notes["generators"][name]
+        self.epoch, self.history = notes["epoch"], copy.deepcopy(notes["history"])
+
+    # ------------------------------------------------------------------------------------------------------- its output
+
+    def in_batches(self, f, images, size=1024):
+        """f(images) as an array: computed in evaluation mode, without recording, `size` images at a time."""
+        images = images if is_array(images) else np.asarray(images)
+        images = to_device(images, self.device).astype(self.dtype or images.dtype, copy=False)
+        with no_grad(), self.mode(training=False):
+            parts = [f(images[start : start + size]) for start in range(0, max(len(images), 1), size)]
+        return namespace(images).concatenate([part.data for part in parts])
+
+
+def _as_json(notes):
+    """As it comes back from a file: tuples as lists, and so on."""
+    return json.loads(json.dumps(notes))
+
+
+def _fingerprint(images, labels):
+    """The same text for the same data, and most likely another for other data."""
+    text = f"{images.dtype} {tuple(images.shape)}"
+    for x in (images, labels):
+        text += "" if x is None else f" {zlib.crc32(np.ascontiguousarray(to_numpy(x))):08x}"
+    return text
+
+
+class _NoBar(contextlib.nullcontext):
+    """A progress bar that nobody sees."""
+
+    def set_description(self, *args, **params):
+        pass
+
+    set_postfix_str = update = set_description
+
+    def __enter__(self):
+        return self
+
+
+def _bar(progress, total, initial):
+    if not progress:
+        return _NoBar()
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, initial=initial, unit="image", unit_scale=True)

@@ -1,0 +1,51 @@
+"""The array libraries that the tests run under, and the summary that says which of them and which oracles were there."""
+
+import importlib.metadata
+import importlib.util
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: the arrays are small, and threads only get in the way
+
+import numpy as np
+import pytest
+
+import fake_cupy
+
+
+def gpu_is_there():
+    """A successful import says nothing: the wheel imports well without a GPU."""
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    return importlib.import_module("cupy").is_available()
+
+
+REAL_CUPY = gpu_is_there()
+LIBRARIES = ["numpy", "fake cupy", *(["cupy"] if REAL_CUPY else [])]
+ORACLES = ["torch", "autograd", "scipy", "hypothesis"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+@pytest.fixture(params=LIBRARIES)
+def xp(request):
+    """An array library: arrays made by `xp.asarray` send the whole computation there."""
+    request.node.user_properties.append(("library", request.param))
+    if request.param == "numpy":
+        yield np
+    elif request.param == "fake cupy":
+        with fake_cupy.installed() as cupy:
+            yield cupy
+    else:
+        yield importlib.import_module("cupy")
+
+
+def pytest_terminal_summary(terminalreporter):
+    ran = [dict(report.user_properties).get("library") for report in terminalreporter.stats.get("passed", [])]
+    counts = [f"{name} {ran.count(name)} tests" for name in LIBRARIES]
+    absent = [] if REAL_CUPY else ["cupy did not run (no GPU)"]
+    terminalreporter.write_line("array libraries: " + ", ".join(counts + absent))
+    versions = [f"{name} {importlib.metadata.version(name)}" if importlib.util.find_spec(name) else f"{name} is missing" for name in ORACLES]
+    terminalreporter.write_line("oracles: " + ", ".join(versions))

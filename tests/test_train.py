@@ -1,0 +1,525 @@
+"""Training: a run can be stopped, killed or spoilt at any moment, and goes on as if nothing had happened, bit for bit.
+
+Beside that: the loss starts where theory says, a tiny set is learned by heart, and collapse stays collapse.
+"""
+
+import copy
+import gc
+import math
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+from differences import assert_close, central
+
+import minicl as mc
+from minicl import nn
+from minicl.data import views
+from minicl.train import Method, SimCLR, checkpoints
+
+VIEW = views.Compose([views.RandomAffine(15, 1, (0.8, 1.2)), views.GaussianNoise(0.1)])
+
+
+@pytest.fixture(scope="module")
+def images():
+    return mc.data.digits("train").images[:70]
+
+
+def simclr(sizes=(64, 16, 8), view=VIEW, dropout=True, **changed):
+    """A small network that draws random numbers of its own."""
+    encoder = nn.MLP(list(sizes), rng=0)
+    if dropout:
+        encoder = nn.Sequential(encoder, nn.Dropout(0.1, rng=7))
+    return SimCLR(encoder, nn.ProjectionHead(sizes[-1], 8, 4, rng=1), view, **{"batch_size": 32, "seed": 3, **changed})
+
+
+def everything(method):
+    """All state as one dict of bytes and texts, so that two runs can be held equal bit for bit."""
+    arrays, notes = method._snapshot()
+    return {name: a.tobytes() for name, a in arrays.items()} | {"notes": repr(notes)}
+
+
+def trained(images, epochs, **changed):
+    return simclr(**changed).fit(images, epochs, progress=False)
+
+
+# ------------------------------------------------------------------------------------------------------ what is learned
+
+
+def test_the_loss_starts_near_log_of_the_candidates(images):
+    for batch_size in (8, 32, 70):
+        method = simclr(batch_size=batch_size, dropout=False, temperature=2.0)
+        assert method.collapse == math.log(2 * batch_size - 1)
+        method.fit(images, 1, progress=False)
+        assert abs(method.history["loss"][0] - method.collapse) < 0.2
+
+
+def test_a_tiny_batch_is_learned_by_heart(images):
+    n, temperature = 6, 0.5
+    method = simclr((64, 64, 32), views.GaussianNoise(0.02), False, batch_size=n, lr=1e-2, temperature=temperature)
+    method.fit(images[:n], 200, progress=False)
+    floor = math.log(1 + (2 * n - 2) * math.exp(-n / ((n - 1) * temperature)))  # aligned pairs on a regular simplex
+    assert floor <= method.history["loss"][-1] < floor + 0.35
+    assert method.history["top1"][-1] == 1.0 and method.history["rank"][-1] == 1.0
+    assert method.history["loss"][0] > method.history["loss"][-1] + 0.5
+
+
+def test_training_helps_where_labels_are_few():
+    (images, labels), (test_images, test_labels) = mc.data.digits("train"), mc.data.digits("test")
+    method = SimCLR(nn.MLP([64, 128, 64], rng=0), nn.ProjectionHead(64, 64, 32, rng=1), VIEW, batch_size=128, lr=3e-3)
+
+    def probe():
+        h, test_h = method.encode(images), method.encode(test_images)
+        few = [mc.data.few_labels(labels, 2, seed) for seed in range(5)]
+        return np.mean([mc.evaluate.linear_probe(h[chosen], labels[chosen], test_h, test_labels) for chosen in few])
+
+    before = probe()
+    method.fit(images, 20, progress=False)
+    assert probe() > before + 0.05
+    assert method.history["loss"][-1] < method.history["loss"][0] < method.collapse
+    assert method.history["top1"][-1] > method.history["top1"][0]
+
+
+def collapsed(nudge):
+    """An encoder that maps all images to one point, or almost."""
+    encoder = nn.MLP([64, 16, 8], rng=0, dtype=np.float64)
+    head = nn.Linear(8, 4, rng=1, dtype=np.float64)
+    head.weight.data = head.weight.data * nudge
+    head.bias.data = [1.0, 2.0, -1.0, 0.5]
+    return SimCLR(encoder, head, VIEW, optimizer=mc.optim.SGD, lr=1.0, batch_size=32)
+
+
+def test_collapse_is_a_critical_point_and_unstable(images):
+    method = collapsed(0.0)
+    loss, z = method.loss(mc.train.Batch(images[:32].astype(np.float64), None, np.arange(32)))
+    assert abs(loss.item() - method.collapse) < 1e-14 and method.measure(*z)["rank"] == 32
+    for g in mc.grad(loss, method.parameters()):
+        assert np.abs(g).max() < 1e-15
+    method.fit(images, 20, progress=False)
+    assert max(abs(value - method.collapse) for value in method.history["loss"]) < 1e-13
+    method = collapsed(1e-3).fit(images, 200, progress=False)
+    assert abs(method.history["loss"][0] - method.collapse) < 1e-4
+    assert method.history["loss"][-1] < method.collapse - 0.3
+
+
+def test_the_gradient_of_the_whole_is_that_of_differences(images, rng):
+    batch = mc.train.Batch(images[:5].astype(np.float64), None, np.arange(5))
+
+    def make(*values):
+        method = SimCLR(
+            nn.MLP([64, 7, 5], mc.tanh, rng=0, dtype=np.float64),
+            nn.Linear(5, 3, rng=1, dtype=np.float64),
+            VIEW,
+            batch_size=5,
+            seed=3,
+        )
+        for p, value in zip(method.parameters(), values):
+            p.data = value
+        return method
+
+    method = make()
+    values = [p.data.copy() for p in method.parameters()]
+    found = mc.grad(method.loss(batch)[0], method.parameters())
+    for k, (name, _) in enumerate(method.named_parameters()):
+        assert_close(found[k], central(lambda *a: make(*a).loss(batch)[0].item(), values, k), 1e-7, what=name)
+
+
+# ---------------------------------------------------------------------------------------------- the same run, in pieces
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(images):
+    one = everything(trained(images, 2))
+    assert one == everything(trained(images, 2))
+    assert one["module.head.layers.0.weight"] != everything(trained(images, 2, seed=4))["module.head.layers.0.weight"]
+
+
+def test_fit_counts_epochs_from_the_start(images):
+    method = trained(images, 2)
+    assert method.fit(images, 5, progress=False) is method and method.epoch == 5
+    assert {len(values) for values in method.history.values()} == {5} and set(method.history) == {
+        "loss",
+        "rank",
+        "top1",
+    }
+    assert everything(method) == everything(trained(images, 5))
+    with pytest.warns(UserWarning, match="5 epochs are done; epochs=3 counts from the start"):
+        method.fit(images, 3, progress=False)
+    assert method.epoch == 5
+
+
+def stop_at(when, error=KeyboardInterrupt):
+    """A view that raises in its `when`-th call: two calls for each step, two steps for each epoch."""
+    calls = iter(range(1, 1000))
+
+    class Stopping(type(VIEW)):
+        def __call__(self, x, rng=None):
+            if next(calls) == when:
+                raise error("stopped")
+            return super().__call__(x, rng)
+
+        __repr__ = views.Compose.__repr__
+
+    return Stopping(VIEW.views)
+
+
+@pytest.mark.parametrize("when", [1, 2, 5, 7, 8, 12])
+def test_an_interrupted_run_continues_bit_for_bit(when, images, tmp_path):
+    path = tmp_path / "run.npz"
+    method = simclr(view=stop_at(when))
+    with pytest.raises(KeyboardInterrupt):
+        method.fit(images, 4, progress=False, checkpoint=path, save_every=3)
+    done = (when - 1) // 4
+    assert method.epoch == done and len(method.history.get("loss", [])) == done and method.training
+    assert everything(method) == everything(trained(images, done) if done else simclr_on(images))
+    whole = everything(trained(images, 4))
+    assert everything(simclr().fit(images, 4, progress=False, checkpoint=path)) == whole  # a new process, from the file
+    method.view = VIEW
+    assert everything(method.fit(images, 4, progress=False)) == whole  # the same object, from memory
+
+
+def simclr_on(images):
+    """A method that has seen the images, and no step."""
+    method = simclr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return method.fit(images, 0, progress=False)
+
+
+def test_any_error_puts_the_last_whole_epoch_back(images):
+    def divide(method):
+        return 1 / (method.epoch - 2)
+
+    for method, callbacks in ((simclr(view=stop_at(7, ZeroDivisionError)), []), (simclr(), [divide])):
+        with pytest.raises(ZeroDivisionError):
+            method.fit(images, 4, progress=False, callbacks=callbacks)
+        assert everything(method) == everything(trained(images, 1))
+
+
+def test_a_further_run_is_not_thrown_back_by_an_older_file(images, tmp_path):
+    path = tmp_path / "run.npz"
+    simclr().fit(images, 1, progress=False, checkpoint=path)
+    seen = []
+    method = trained(images, 3).fit(
+        images, 4, progress=False, checkpoint=path, callbacks=[lambda m: seen.append(m.epoch)]
+    )
+    assert seen == [4]
+    assert everything(method) == everything(trained(images, 4)) == everything(simclr_on(images).load(path))
+
+
+def test_a_learning_rate_changed_by_a_callback_is_continued(images, tmp_path):
+    def halve(method):
+        method.optimizer.lr /= 2
+
+    whole = simclr().fit(images, 4, progress=False, callbacks=[halve])
+    simclr().fit(images, 2, progress=False, checkpoint=tmp_path / "run.npz", callbacks=[halve])
+    resumed = simclr().fit(images, 4, progress=False, checkpoint=tmp_path / "run.npz", callbacks=[halve])
+    assert resumed.optimizer.lr == 1e-3 / 16 and everything(resumed) == everything(whole)
+
+
+def test_callbacks_see_each_epoch_and_may_look_without_a_trace(images):
+    seen = []
+
+    def look(method):
+        seen.append((method.epoch, method.embed(images).shape, method.training))
+
+    method = simclr().fit(images, 3, progress=False, callbacks=[look])
+    assert seen == [(k, (70, 4), True) for k in (1, 2, 3)]
+    assert everything(method) == everything(trained(images, 3))
+
+
+# ---------------------------------------------------------------------------------------------------------- what is NaN
+
+
+def test_a_loss_that_is_nan_keeps_the_last_good_state(images, tmp_path):
+    def spoil(method):
+        method.optimizer.lr = 1e30 if method.epoch == 2 else 1e-3
+
+    path = tmp_path / "run.npz"
+    method = simclr()
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(
+            FloatingPointError, match=r"SimCLR: .* in epoch 3, step 2 of 2.*after epoch 2 is put back.*smaller lr"
+        ),
+    ):
+        method.fit(images, 4, progress=False, checkpoint=path, callbacks=[spoil])
+    from_file = simclr_on(images).load(path)
+    method.optimizer.lr = from_file.optimizer.lr = 1e-3
+    assert everything(method) == everything(trained(images, 2)) == everything(from_file)
+
+
+def test_parameters_that_are_nan_after_the_last_step_are_found(images):
+    class Spoiled(mc.optim.SGD):
+        def change(self, p, g, velocity):
+            return velocity + (
+                np.nan if self.steps == 4 else 0
+            )  # the last step of the second epoch: no loss follows it
+
+    method = simclr(optimizer=Spoiled)
+    with pytest.raises(FloatingPointError, match="weight has NaN or infinity in epoch 2"):
+        method.fit(images, 2, progress=False)
+    assert method.epoch == 1 and all(np.isfinite(p.data).all() for p in method.parameters())
+
+
+# ---------------------------------------------------------------------------------------------------------- checkpoints
+
+
+@pytest.fixture
+def saved(images, tmp_path):
+    path = tmp_path / "folder" / "run.npz"
+    simclr().fit(images, 2, progress=False, checkpoint=path)
+    return path
+
+
+def test_a_checkpoint_has_no_pickle(saved):
+    with np.load(saved, allow_pickle=False) as members:
+        assert {a.dtype.kind for a in members.values()} <= set("fiu")
+    assert [p.name for p in saved.parent.iterdir()] == ["run.npz"]
+
+
+@pytest.mark.parametrize(
+    "changed, named",
+    [
+        ({"sizes": (64, 17, 8)}, "modules"),
+        ({"dropout": False}, "modules"),
+        ({"temperature": 0.3}, "temperature"),
+        ({"lr": 0.5}, "lr"),
+        ({"batch_size": 16}, "batch_size"),
+        ({"seed": 5}, "seed"),
+        ({"view": views.GaussianNoise(0.1)}, "view"),
+        ({"optimizer": mc.optim.SGD}, "optimizer"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(changed, named, saved, images):
+    method = simclr(**changed)
+    before = everything(method)
+    for attempt in (lambda: method.load(saved), lambda: method.fit(images, 4, progress=False, checkpoint=saved)):
+        with pytest.raises(
+            ValueError, match=f"(?s)run.npz is that of another run. {named} in the file.*{named} here.*same settings"
+        ):
+            attempt()
+    method._images = None
+    assert everything(method) == before
+
+
+def test_a_checkpoint_of_other_images_is_refused(saved, images):
+    other = images.copy()
+    other[-1, 3, 3] += 0.01
+    with pytest.raises(ValueError, match="images in the file"):
+        simclr().fit(other, 4, progress=False, checkpoint=saved)
+    simclr().load(saved).fit(other, 3, progress=False)  # to go on with other images is no mistake where it is meant
+
+
+def test_a_damaged_file_is_refused_and_changes_nothing(saved, images, rng):
+    whole = saved.read_bytes()
+    state = everything(simclr().load(saved))
+    damaged = [whole[:n] for n in (0, 10, len(whole) // 2, len(whole) - 1)] + [b"a text", b"\0" * 1000]
+    for _ in range(60):
+        flipped = bytearray(whole)
+        flipped[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        damaged.append(bytes(flipped))
+    refused = 0
+    for content in damaged:
+        saved.write_bytes(content)
+        method = simclr()
+        before = everything(method)
+        try:
+            method.load(saved)
+        except ValueError as error:
+            refused += 1
+            assert "damaged" in str(error) or "another run" in str(error)
+            assert everything(method) == before
+        else:
+            assert everything(method) == state  # a bit that carries nothing, such as a date
+    assert refused > 50
+    saved.write_bytes(whole)
+    assert everything(simclr().load(saved)) == state
+
+
+def test_other_files_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", x=np.ones(3))
+    with pytest.raises(ValueError, match="no checkpoint of minicl"):
+        checkpoints.load(tmp_path / "other.npz")
+    notes = np.frombuffer(b'{"format": "minicl checkpoint 0"}', dtype=np.uint8)
+    np.savez(tmp_path / "old.npz", notes=notes)
+    with pytest.raises(ValueError, match="format is 'minicl checkpoint 0'"):
+        checkpoints.load(tmp_path / "old.npz")
+    with pytest.raises(FileNotFoundError):
+        simclr().load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("fails", ["savez", "fsync", "replace"])
+def test_when_writing_fails_the_old_file_is_still_there(fails, saved, images, monkeypatch):
+    before = saved.read_bytes()
+
+    def full(*args, **params):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np if fails == "savez" else checkpoints.os, fails, full)
+    with pytest.raises(OSError, match="No space"):
+        simclr().fit(images, 4, progress=False, checkpoint=saved)
+    assert saved.read_bytes() == before and [p.name for p in saved.parent.iterdir()] == ["run.npz"]
+    monkeypatch.undo()
+    assert everything(simclr().fit(images, 4, progress=False, checkpoint=saved)) == everything(trained(images, 4))
+
+
+def test_the_checksum_of_each_array_is_compared(saved):
+    with zipfile.ZipFile(saved) as members:
+        info = members.getinfo("module.encoder.layers.0.layers.0.weight.npy")
+    content = bytearray(saved.read_bytes())
+    content[info.header_offset + 500] ^= 1  # within the numbers of the first weight
+    saved.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged.*CRC"):
+        checkpoints.load(saved)
+
+
+@pytest.mark.parametrize(
+    "bits", [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64]
+)
+def test_every_generator_goes_through_json(bits, images, tmp_path):
+    def make():
+        method = simclr()
+        method.view_rng = np.random.Generator(bits(3))
+        return method
+
+    make().fit(images, 1, progress=False, checkpoint=tmp_path / "run.npz")
+    assert (
+        everything(make().fit(images, 3, progress=False, checkpoint=tmp_path / "run.npz"))["notes"]
+        == everything(make().fit(images, 3, progress=False))["notes"]
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- what it gives
+
+
+def test_encode_and_embed_are_in_evaluation_mode(images):
+    method = trained(images, 1)
+    h, z = method.encode(images), method.embed(images)
+    assert h.shape == (70, 8) and z.shape == (70, 4) and h.dtype == np.float32 and type(h) is np.ndarray
+    assert np.array_equal(h, method.encode(images)) and method.training
+    assert_close(method.in_batches(method.encoder, images, size=9), h, 1e-6)
+    with mc.no_grad():
+        assert np.array_equal(method.eval()(images).data, z)
+    assert np.array_equal(method.encode(images.astype(np.float64)), h)
+    assert method.encode(images[:0]).shape == (0, 8)
+    without = SimCLR(method.encoder, None, VIEW)
+    assert np.array_equal(without.embed(images), h)
+
+
+def test_history_holds_numbers_and_no_graph_stays(images):
+    method = trained(images, 2)
+    assert all(type(value) is float for values in method.history.values() for value in values)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(type(x) is mc.Tensor for x in gc.get_objects()), len(gc.get_objects())
+        method.fit(images, 5, progress=False)
+        after = sum(type(x) is mc.Tensor for x in gc.get_objects()), len(gc.get_objects())
+    finally:
+        gc.enable()
+    assert after[0] == before[0] and after[1] < before[1] + 100
+
+
+def test_the_bar_shows_loss_collapse_rank_and_speed(images, capsys):
+    simclr().fit(images, 2)
+    shown = capsys.readouterr().err
+    for part in ("epoch 2/2", "loss ", "(collapse 4.143)", "rank ", "top-1 ", "image/s", "100%"):
+        assert part in shown
+    simclr().fit(images, 1, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_training_is_the_same_in_every_library(xp, images):
+    def run(f):
+        method = simclr()
+        method.to("cpu" if f is np.asarray else "gpu")
+        return method.fit(f(images), 2, progress=False)
+
+    expected, method = run(np.asarray), run(xp.asarray if xp is not np else np.asarray)
+    assert isinstance(method.encode(xp.asarray(images)), xp.ndarray)
+    assert_close(np.array(method.history["loss"]), np.array(expected.history["loss"]), 1e-4)
+    assert_close(mc.to_numpy(method.encode(images)), expected.encode(images), 1e-3)
+
+
+# -------------------------------------------------------------------------------------------------------- other methods
+
+
+class Recording(Method):
+    """Learns labels, and writes down what it was given."""
+
+    def __init__(self, encoder, **settings):
+        self.encoder, self.batches = encoder, []
+        super().__init__(**settings)
+
+    def loss(self, batch):
+        self.batches.append(batch.indices)
+        assert np.array_equal(batch.images, self.known[0][batch.indices]) and np.array_equal(
+            batch.labels, self.known[1][batch.indices]
+        )
+        return mc.cross_entropy(self.encoder(batch.images), batch.labels), ()
+
+
+class Known:
+    """Two arrays that a Module does not take for its own."""
+
+    def __init__(self, *pair):
+        self.pair = pair
+
+    def __getitem__(self, k):
+        return self.pair[k]
+
+
+def test_another_method_needs_its_loss_alone():
+    images, labels = mc.data.digits("train")
+    method = Recording(nn.MLP([64, 32, 10], rng=0), batch_size=100, lr=1e-2)
+    method.known = Known(images, labels)
+    method.fit(images, 6, labels=labels, progress=False)
+    assert method.history["loss"][0] > 3 * method.history["loss"][-1]
+    for k in range(6):
+        epoch = np.concatenate(method.batches[13 * k : 13 * (k + 1)])
+        assert len(epoch) == len(set(epoch.tolist())) == 1300  # no image twice, and no smaller batch at the end
+    assert not np.array_equal(method.batches[0], method.batches[13])
+    with pytest.raises(NotImplementedError, match="Recording: define loss"):
+        Method.loss(method, None)
+
+
+X = np.random.default_rng(0).random((40, 8, 8, 1), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: simclr().fit(X[:31], 1), "batch_size is 32, and there are 31 images"),
+        (lambda: simclr(batch_size=1).fit(X, 1), "batch_size is 1"),
+        (
+            lambda: simclr().fit((X * 255).astype(np.uint8), 1),
+            r"floats of shape \(N, ...\), got uint8 .*Divide bytes by 255",
+        ),
+        (lambda: simclr().fit(X[:, 0, 0, 0], 1), r"got float32 \(40,\)"),
+        (lambda: simclr().fit(X * np.nan, 1), "NaN or infinity"),
+        (lambda: simclr().fit(X * 0 + 0.5, 1), "all images are equal"),
+        (lambda: simclr().fit(X, 1, labels=np.zeros(39, int)), r"labels of shape \(40,\), got \(39,\)"),
+        (lambda: simclr().fit(X[:, :4], 1, progress=False), "MLP: got shape"),
+        (lambda: simclr(view=lambda x, rng: x).fit(X, 1, progress=False), "drawn nothing"),
+    ],
+)
+def test_bad_data_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_copy_of_a_method_is_independent(images):
+    method = trained(images, 1)
+    other = copy.deepcopy(method)
+    other.fit(images, 2, progress=False)
+    assert method.epoch == 1 and everything(method) == everything(trained(images, 1))
+    assert everything(other) == everything(trained(images, 2))
+
+
+def test_the_benchmark_on_digits_runs():
+    from tests.benchmarks import digits_simclr as bench
+
+    train, test = mc.data.digits("train"), mc.data.digits("test")
+    rows = [bench.one_seed(seed, train, test, epochs=1, steps=5, repeats=1) for seed in (0, 1)]
+    assert bench.table(rows).count("±") == 8 * len(bench.COLUMNS)
