@@ -482,7 +482,7 @@ def endless_in_a_generator(graph, output):
 def test_an_endless_loop_ends(function):
     start = time.perf_counter()
     report = check(HASTY, function)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 20
     assert not report.passed and report.diagnosis == []
     assert report.tests[0].observed == "not finished within 0.5 s"
     assert all(row.observed in ("not run", "no answer") for row in report.tests[1:])

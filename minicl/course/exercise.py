@@ -87,11 +87,16 @@ class Case:
     args: tuple
     options: dict = field(default_factory=dict)
     expected: Any = None
+    scale: Any = None
     note: str = ""
 
-    def gives(self, expected):
-        """The same call with its right answer: a value, or a function of the arguments."""
-        return replace(self, expected=expected)
+    def gives(self, expected, scale=None):
+        """The same call with its right answer: a value, or a function of the arguments.
+
+        An error is relative to the largest entry of the answer. Where that can vanish, give the natural unit as
+        `scale`, again as a value or as a function of the arguments.
+        """
+        return replace(self, expected=expected, scale=scale)
 
     def noting(self, note):
         """The same call with a sentence for the learner who fails it."""
@@ -101,8 +106,9 @@ class Case:
         """The same call with random arrays in their places and the right answer worked out."""
         fill = lambda x: x.array(rng) if isinstance(x, Draw) else x
         args, options = tuple(map(fill, self.args)), {k: fill(v) for k, v in self.options.items()}
-        expected = self.expected(*args, **options) if callable(self.expected) else self.expected
-        return replace(self, args=args, options=options, expected=expected)
+        work_out = lambda x: x(*args, **options) if callable(x) else x
+        expected, scale = work_out(self.expected), work_out(self.scale)
+        return replace(self, args=args, options=options, expected=expected, scale=scale)
 
     def fresh(self):
         """The arguments as copies that the learner's function may ruin."""
@@ -151,7 +157,7 @@ class Test:
     cases : list of Case
         `draw(...)` among the arguments is replaced by a random array, the same for everybody with the same seed.
     law : callable, optional
-        law(f, *args, **options) returns two values that must be equal (and a scale, see `distance`), or raises
+        law(f, *args, **options) returns two values that must be equal (and a scale, as in `gives`), or raises
         `Failed(observed, expected)`. Without a law, f(*args, **options) must equal the answer that the case `gives`.
     required : bool, optional
         Whether it takes part in `passed`. Without it, all but T5 do.

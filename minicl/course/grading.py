@@ -126,8 +126,8 @@ def _judge(f, case, test=None):
             compared = f(*case.args, **case.options), case.expected
         else:
             compared = test.law(f, *case.args, **case.options)
-        observed, expected = compared[:2] if compared else ("holds", "holds")
-        apart = distance(*compared) if compared else 0.0
+        observed, expected, scale = (*compared, case.scale)[:3] if compared else ("holds", "holds", None)
+        apart = distance(observed, expected, scale) if compared else 0.0
         limit = tolerance(observed, *case.args)
         if test and test.tolerance and limit == _EXACT:
             limit = test.tolerance

@@ -15,7 +15,7 @@ TOLERANCES = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-4, np.dtype(n
 def distance(observed, expected, scale=None):
     """How far two answers are apart: relative to the largest entry, or the share of wrong entries where they are exact.
 
-    Where the right answer is zero a relative error means nothing: give the natural unit as `scale`.
+    Where the right answer can vanish a relative error means nothing: give the natural unit as `scale`.
 
     Raises
     ------
@@ -23,7 +23,8 @@ def distance(observed, expected, scale=None):
         If shapes differ or if `observed` is not finite: then there is no distance.
     """
     if isinstance(expected, tuple):
-        return max(distance(o, e, scale) for o, e in zip(observed, expected))
+        scales = scale if isinstance(scale, tuple) else [scale] * len(expected)
+        return max(map(distance, observed, expected, scales))
     if isinstance(expected, list):
         return float(observed != expected)
     observed, expected = np.asarray(observed), np.asarray(expected)
@@ -35,8 +36,7 @@ def distance(observed, expected, scale=None):
         return 0.0
     if expected.dtype.kind in "biu":
         return float(np.mean(observed != expected))
-    scale = scale or np.abs(expected).max() or 1.0
-    return float(np.abs(observed - expected).max() / scale)
+    return float(np.abs(observed - expected).max() / (scale or np.abs(expected).max() or 1.0))
 
 
 def tolerance(observed, *args):
@@ -82,9 +82,18 @@ def central_difference(func, x, h=1e-5):
 
 def vjp(forward, g, *arrays, count=None, **options):
     """Σ g ∂y/∂x of an analytic function by a complex step, for each of the first `count` arrays."""
-    gradients = []
+    gradients = tuple(np.tensordot(g, j, np.ndim(g)) for j in _jacobians(forward, arrays, count, options))
+    return gradients if len(gradients) > 1 else gradients[0]
+
+
+def vjp_scale(forward, g, *arrays, count=None, **options):
+    """The largest entry of Σ |g ∂y/∂x| for each array: the unit of its rounding, also where the sum itself cancels."""
+    terms = (np.tensordot(np.abs(g), np.abs(j), np.ndim(g)) for j in _jacobians(forward, arrays, count, options))
+    scales = tuple(float(term.max()) for term in terms)
+    return scales if len(scales) > 1 else scales[0]
+
+
+def _jacobians(forward, arrays, count, options):
     for position in range(len(arrays) if count is None else count):
         at = lambda x, i=position: forward(*arrays[:i], x, *arrays[i + 1 :], **options)
-        jacobian = complex_step(at, arrays[position])
-        gradients.append(np.tensordot(np.asarray(g, float), jacobian, np.ndim(g)))
-    return gradients[0] if len(gradients) == 1 else tuple(gradients)
+        yield complex_step(at, arrays[position])

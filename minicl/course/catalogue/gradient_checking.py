@@ -149,7 +149,10 @@ numerical_gradient = Exercise(
         Test(
             "equals the derivative to seven digits",
             "T3",
-            [call(_MIXED, draw(*shape, scale=1.0)).gives(_right) for shape in [(1,), (2,), (2, 3), (2, 1, 2)]],
+            [
+                call(_MIXED, draw(*shape, scale=1.0)).gives(_right, scale=1.0)
+                for shape in [(1,), (2,), (2, 3), (2, 1, 2)]
+            ],
             tolerance=1e-7,
         ),
         Test(
@@ -343,7 +346,10 @@ complex_step = Exercise(
         Test(
             "equals the derivative to twelve digits",
             "T3",
-            [call(_MIXED, draw(*shape, scale=1.0)).gives(_right) for shape in [(1,), (2,), (2, 3), (2, 1, 2)]],
+            [
+                call(_MIXED, draw(*shape, scale=1.0)).gives(_right, scale=1.0)
+                for shape in [(1,), (2,), (2, 3), (2, 1, 2)]
+            ],
             tolerance=1e-12,
         ),
         Test(

@@ -16,8 +16,8 @@ from ..exercise import Draw, Test, call
 def vjp_tests(forward, *inputs):
     """Tests of f(g, ...): `inputs` are calls of `forward`, the smallest first, `draw` marks what is differentiated."""
     count = sum(isinstance(arg, Draw) for arg in inputs[0].args)
-    right = functools.partial(numeric.vjp, forward, count=count)
-    kinds = lambda **kind: [_with_cotangent(forward, case, kind).gives(right) for case in inputs]
+    right, scale = (functools.partial(work_out, forward, count=count) for work_out in (numeric.vjp, numeric.vjp_scale))
+    kinds = lambda **kind: [_with_cotangent(forward, case, kind).gives(right, scale) for case in inputs]
     return [
         Test("returns finite gradients of the right shape", "T0", kinds(), law=_has_shapes(count)),
         Test("is linear in g", "T2", kinds(), law=_is_linear),
