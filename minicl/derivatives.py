@@ -5,8 +5,8 @@ Each takes a function of Tensors and the point, given as arrays, and returns the
 
 import numpy as np
 
-from .engine import Tensor, enable_grad, grad, tensor
 from .arrays import is_array, namespace
+from .engine import Tensor, enable_grad, grad, tensor
 from .ops import sum as _sum
 
 

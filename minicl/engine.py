@@ -230,10 +230,15 @@ class Tensor:
 
     def __array_function__(self, function, types, args, params):
         name = function.__name__
-        raise TypeError(f"np.{name}: got a Tensor of shape {self.shape}; use mc.{name}, or np.{name}(t.numpy()) for a constant.")
+        raise TypeError(
+            f"np.{name}: got a Tensor of shape {self.shape}; use mc.{name}, or np.{name}(t.numpy()) for a constant."
+        )
 
     def __array__(self, dtype=None, copy=None):
-        raise TypeError(f"np.asarray: the graph of a Tensor of shape {self.shape} would be lost; write t.numpy() if that is meant, mc.stack to join Tensors.")
+        raise TypeError(
+            f"np.asarray: the graph of a Tensor of shape {self.shape} would be lost; "
+            "write t.numpy() if that is meant, mc.stack to join Tensors."
+        )
 
     __hash__ = object.__hash__  # `==` compares values, a dict compares identity
 
@@ -375,7 +380,9 @@ class Primitive:
             params = {**self.defaults, **params}
             for name, value in params.items():
                 if isinstance(value, Tensor):
-                    raise TypeError(f"{self.__name__}: {name}= must be a constant, not a Tensor. Use mc.to_numpy({name}).")
+                    raise TypeError(
+                        f"{self.__name__}: {name}= must be a constant, not a Tensor. Use mc.to_numpy({name})."
+                    )
         tracked = False
         raw = []
         for a in args:  # the commonest types first
@@ -425,7 +432,9 @@ class Primitive:
             return a.item()
         if isinstance(a, (list, tuple)):
             if any(isinstance(x, Tensor) for x in a):
-                raise TypeError(f"{self.__name__}: got a list of Tensors; join them first with mc.stack or mc.concatenate.")
+                raise TypeError(
+                    f"{self.__name__}: got a list of Tensors; join them first with mc.stack or mc.concatenate."
+                )
             return np.asarray(a)
         if a is None or isinstance(a, (bool, complex, float, int)) or is_array(a):
             return a
@@ -440,7 +449,9 @@ class Primitive:
         if len(args) > self.arity:
             extra = list(self.defaults)[: len(args) - self.arity]
             if len(args) - self.arity > len(extra):
-                raise TypeError(f"{self.__name__}: takes {self.names + list(self.defaults)}, got {len(args)} arguments.")
+                raise TypeError(
+                    f"{self.__name__}: takes {self.names + list(self.defaults)}, got {len(args)} arguments."
+                )
             for name, value in zip(extra, args[self.arity :]):
                 if name in params:
                     raise TypeError(f"{self.__name__}: got {name!r} twice.")
@@ -448,7 +459,9 @@ class Primitive:
             return args[: self.arity], params
         missing = [n for n in self.names[len(args) :] if n not in params]
         if missing:
-            raise TypeError(f"{self.__name__}: missing argument {missing[0]!r}; it takes {self.names + list(self.defaults)}.")
+            raise TypeError(
+                f"{self.__name__}: missing argument {missing[0]!r}; it takes {self.names + list(self.defaults)}."
+            )
         return args + tuple(params.pop(n) for n in self.names[len(args) :]), params
 
     def _explained(self, error, raw, params):
@@ -730,7 +743,9 @@ def _check_output(output, name):
             "Make the inputs floats: mc.tensor(x, dtype=float)."
         )
     if output._origin is _UNRECORDED:
-        raise ValueError(f"{name}: the output was computed under no_grad, so its graph is not known. Compute it outside.")
+        raise ValueError(
+            f"{name}: the output was computed under no_grad, so its graph is not known. Compute it outside."
+        )
 
 
 def _check_input(x, k):

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .arrays import is_array, namespace
-from .engine import Tensor, broadcast_to, reshape
+from .engine import broadcast_to, reshape
 from .ops import (
     _as_arrays,
     _axes,
@@ -158,7 +158,11 @@ def prod(x, axis=None, keepdims=False):
         flat = concatenate([pairs, flat[2 * half :]]) if len(flat) % 2 else pairs
     if not len(flat):
         flat = sum(flat, axis=0, keepdims=True) + 1  # the product of nothing
-    shape = kept if keepdims else tuple(n for k, n in enumerate(x.shape) if k not in {a % x.ndim for a in _axes(axis, x.ndim)})
+    shape = (
+        kept
+        if keepdims
+        else tuple(n for k, n in enumerate(x.shape) if k not in {a % x.ndim for a in _axes(axis, x.ndim)})
+    )
     return reshape(flat, shape=shape)
 
 
@@ -281,7 +285,9 @@ def cosine_similarity(a, b, axis=-1):
     try:
         shape = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
-        raise ValueError(f"cosine_similarity: shapes {a.shape} and {b.shape} must broadcast against each other.") from None
+        raise ValueError(
+            f"cosine_similarity: shapes {a.shape} and {b.shape} must broadcast against each other."
+        ) from None
     axis = _checked_axis(axis, len(shape), "cosine_similarity") - len(shape)  # from the right both shapes count alike
 
     def unit(x):  # one entry that stands for many along the axis is that many entries in the norm
@@ -419,7 +425,9 @@ def _einsum_names(subscripts, operands):
         result = spread + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
     unknown = [c for c in result if c not in "".join(names)]
     if unknown or len(set(result)) != len(result):
-        raise ValueError(f"einsum: the result {result!r} of {subscripts!r} must name each index once, and known ones only.")
+        raise ValueError(
+            f"einsum: the result {result!r} of {subscripts!r} must name each index once, and known ones only."
+        )
     sizes = {}
     for name, x in zip(names, operands):
         for c, n in zip(name, x.shape):
@@ -630,7 +638,9 @@ def _positions(x, indices, axis, name):
         raise IndexError(f"{name}: positions must be integers, got {raw.dtype}.")
     n = x.shape[axis]
     if raw.size and (int(raw.min()) < -n or int(raw.max()) >= n):
-        raise IndexError(f"{name}: positions from {raw.min()} to {raw.max()} do not fit axis {axis} of shape {tuple(x.shape)}.")
+        raise IndexError(
+            f"{name}: positions from {raw.min()} to {raw.max()} do not fit axis {axis} of shape {tuple(x.shape)}."
+        )
     return raw
 
 
@@ -652,7 +662,9 @@ def take_along_axis(x, indices, axis=-1):
     axis = _checked_axis(axis, x.ndim, "take_along_axis")
     indices = _positions(x, indices, axis, "take_along_axis")
     if indices.ndim != x.ndim:
-        raise ValueError(f"take_along_axis: indices of shape {indices.shape} need the {x.ndim} axes of shape {x.shape}.")
+        raise ValueError(
+            f"take_along_axis: indices of shape {indices.shape} need the {x.ndim} axes of shape {x.shape}."
+        )
     return _along(x, indices, axis, lambda k: x.shape[k])
 
 
@@ -716,7 +728,9 @@ def one_hot(labels, num_classes=None, dtype=np.float64):
     largest = int(raw.max()) if raw.size else -1
     classes = largest + 1 if num_classes is None else num_classes
     if raw.size and (largest >= classes or int(raw.min()) < 0):
-        raise ValueError(f"one_hot: labels lie between {int(raw.min())} and {largest}, the classes between 0 and {classes - 1}.")
+        raise ValueError(
+            f"one_hot: labels lie between {int(raw.min())} and {largest}, the classes between 0 and {classes - 1}."
+        )
     return (raw[..., None] == xp.arange(classes)).astype(dtype)
 
 

@@ -1,228 +1,867 @@
-"""Gradient checking: is the gradient that the engine returns the derivative of the function that it computed?
+"""Gradient checking: a derivative from the engine is held against slopes that are measured on the function itself.
 
-The engine's answer is held against differences of function values. Every entry of every argument is compared, along a
-random direction of the output, to the second order by default.
+`check` asks at every entry of every argument, with random weights on the outputs, and to any order. A slope is measured
+by central differences, which fit every function, and by a complex step, which has no rounding error but needs an analytic
+function. Where the two sides of a point have different slopes there is no derivative: such a kink is reported as a kink.
 """
 
-import html
+import inspect
 import math
+import warnings
+from dataclasses import dataclass
+from html import escape
 from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import is_array, namespace, to_numpy
+from .arrays import device_of, is_array, to_numpy
 from .engine import Tensor, enable_grad, grad, no_grad, tensor
 from .ops import sum as _sum
+from .ops import to_device
 
-TOLERANCE = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3, np.dtype(np.float16): 5e-2}
+STEP = 2e-3  # of the first differences, relative to the entry that moves; it is adapted where this is not good enough
+_CENTRAL, _COMPLEX = "central differences", "complex step"
+_SHOWN = 24  # entries of the largest input that an error message writes out
 
 
 class GradientError(AssertionError):
-    """A gradient is wrong, or a point was chosen at which there is none. `.report` has the details."""
+    """A gradient is wrong, or cannot be decided. `.report` has the arrays."""
 
     def __init__(self, report):
-        super().__init__(report.message)
+        super().__init__(report.failure)
         self.report = report
 
+    def __reduce__(self):
+        return GradientError, (self.report,)
 
-# ------------------------------------------------------------------------------------------ derivatives by differences
+
+# ----------------------------------------------------------------------------------------------------------- the check
 
 
-def numerical_gradient(f, x, h=None):
-    """The gradient of a scalar function by central differences, entry by entry.
+def check(
+    f,
+    *arrays,
+    order=2,
+    seed=0,
+    rtol=None,
+    method="auto",
+    argnums=None,
+    kinks="raise",
+    vjp=None,
+    raises=True,
+):
+    """Check the gradients of `f` at a point: every entry of every argument, and every order up to `order`.
 
     Parameters
     ----------
     f : callable
-        Takes an array like `x`, returns a number (or a Tensor or array of shape ()).
-    x : array_like
-        Not changed.
-    h : float, optional
-        The step. By default several steps are taken and extrapolated to 0 (Ridders 1982), which gives about ten digits.
+        Takes Tensors, returns a Tensor of any shape, or a tuple of Tensors.
+    *arrays : array_like of floats
+        The point. 0-d and empty arrays are fine. They are copied.
+    order : int
+        1 checks the gradient, 2 the gradient of the gradient too, and so on.
+    seed : int
+        Of the random weights. The same seed gives the same check.
+    rtol : float, optional
+        Largest relative error that is allowed. By default 1e-9 beside a complex step and 1e-7 beside differences; 1e-4
+        where float32 is used, 2e-2 where float16 is.
+    method : {"auto", "central", "complex"}
+        "auto" uses the complex step where `f` is analytic, and differences elsewhere (`report.notes` says why).
+        "complex" refuses to fall back. Order 2 and higher are always measured by differences.
+    argnums : int or sequence of ints, optional
+        The arguments to differentiate, by default all. The others go to `f` as they are: labels, for example.
+    kinks : {"raise", "ignore"}
+        What to do where `f` has no derivative. "ignore" leaves those entries out; `report.kinks` still lists them.
+    vjp : callable, optional
+        A gradient by hand, `vjp(g, *arrays)`, to be checked in place of the engine's: it returns the gradient of
+        Σ g f(x) for each argument in `argnums`. `f` then takes arrays, may be plain NumPy, and only order 1 is checked.
+    raises : bool
+        False returns the report of a failed check too.
 
     Returns
     -------
-    ndarray, the shape of x, float64
+    Report
+
+    Raises
+    ------
+    GradientError
+        If a gradient is wrong (the message names the worst entry, and a line that repeats the check), if differences are
+        too inaccurate to tell, or if a kink lies at the point.
+    TypeError
+        If an argument or a result does not hold floats; under method="complex", if `f` is not analytic.
+    ValueError
+        If a value is not finite, if `f` is not deterministic, or if it changes an argument in place.
 
     Notes
     -----
-    (f(x + h) − f(x − h)) / 2h = f′ + h² f‴/6 + …, and rounding adds about ε|f| / h. The sum is smallest near
-    h = (3 ε |f| / |f‴|)^(1/3), about 1e-5 in float64, where about ten digits are right.
+    With random weights c on the outputs, s(x) = Σ c f(x) has the gradient x̄ = Jᵀc, and entry i is compared with the
+    measured ∂s/∂xᵢ. Weights of ones would be blind: rows of a softmax sum to 1, so a softmax whose backward returns 0 would
+    pass. A weight is ±1 times a number in [½, 1½]; a tuple's outputs are first brought to one scale.
+
+    Order 2 is the same check of another function: (x, c) ↦ x̄, with new weights. So one loop serves every order. At order
+    2 the Hessian H of s is also held against its own transpose: u·Hv = v·Hu for random u, v.
+
+    Errors are relative to the largest entry of a gradient, |got − expected| / max |expected|. A division by each entry by
+    itself would blow up rounding wherever an entry is near 0. What rounding alone can make is allowed on top.
+
+    A parameter that `f` closes over is a constant here; pass its `.data` as an argument to check it.
 
     Examples
     --------
-    >>> numerical_gradient(lambda x: (x**2).sum(), [1.0, 2.0], h=1e-5).round(6)
-    array([2., 4.])
+    >>> report = check(lambda x: x.exp() / x.exp().sum(), [0.3, -1.2, 0.7])
+    >>> report.passed
+    True
+
+    A gradient derived by hand, with a mistake:
+
+    >>> cube, by_hand = lambda x: x**3, lambda g, x: 2 * g * x**2
+    >>> print(check(cube, [1.0, 2.0], vjp=by_hand, raises=False).pattern)
+    got is 0.666667 x expected everywhere
     """
-    x = np.array(to_numpy(x), dtype=float)
-    value = _probe(f, x)
-    gradient = np.zeros(x.shape)
-    for i in np.ndindex(x.shape):
-        gradient[i] = _ridders(value(i), _size(x, i), abs(float(x[i]))) if h is None else (value(i)(h) - value(i)(-h)) / (2 * h)
-    return gradient
+    _check_options(order, method, kinks)
+    order = order if vjp is None else 1
+    arrays = [x.data if isinstance(x, Tensor) else x for x in arrays]
+    places = _places(argnums, len(arrays))
+    names = _names(f, arrays, places)
+    native = [_point(arrays[k], name, k) for k, name in zip(places, names)]
+    report = Report(_Call(f, arrays, dict(order=order, seed=seed, rtol=rtol, method=method, argnums=argnums, kinks=kinks)))
+    rng = np.random.default_rng(seed)
+
+    function = _Forward(f, arrays, places, names, bare=vjp is not None)
+    values = _values(function, native, "f")
+    wide, note = _in_float64(function, native)
+    report._note(note)
+    sizes = [np.abs(y) for y in values]  # what rounding of the outputs is relative to
+    for k in range(1, order + 1):
+        weights = _weights(rng, sizes, values)
+        gradient = _Gradient(function, len(native)) if vjp is None else _ByHand(vjp, arrays, places)
+        if k == 1 and vjp is None:
+            _check_purity(function, native, weights)
+        found = _found(gradient, [*native, *weights], native, names, k)
+        scene = _Scene(function, wide or native, weights, sizes, _eps(*native, *values))
+        rows = [
+            _row(k, name, place, got, scene, rtol, method if k == 1 else "central")
+            for place, (name, got) in enumerate(zip(names, found))
+        ]
+        report._add(rows)
+        if k == 2 and report.passed and not report.kinks:
+            other = _weights(rng, sizes, values)
+            report._add_symmetry(weights, found, other, gradient([*native, *other]), rows)
+        _values(function, native, "f", before=values)  # a cache or a counter shows itself late
+        if not report.passed or k == order:
+            break
+        sizes = [row.size for row in rows]
+        names = names + _weight_names(k, len(weights))
+        native, wide = [*native, *weights], wide and [*wide, *(np.asarray(c, float) for c in weights)]
+        function, values = gradient, _values(gradient, native, f"the gradient of order {k}", before=found)
+        _check_two_walks(gradient, native, values, names, k)
+    if raises and not report.passed:
+        raise GradientError(report)
+    return report
 
 
-def complex_step(f, x, h=1e-20):
-    """The gradient of an analytic scalar function to full precision: Im f(x + ih) / h.
+def _check_options(order, method, kinks):
+    if not isinstance(order, int) or order < 1:
+        raise ValueError(f"check: order={order!r}; give 1, 2, ...")
+    if method not in ("auto", "central", "complex"):
+        raise ValueError(f'check: method={method!r}; it is "auto", "central" or "complex".')
+    if kinks not in ("raise", "ignore"):
+        raise ValueError(f'check: kinks={kinks!r}; it is "raise" or "ignore".')
+
+
+def _places(argnums, count):
+    if not count:
+        raise ValueError("check: no arrays are given; call check(f, x, ...).")
+    places = range(count) if argnums is None else np.atleast_1d(argnums).tolist()
+    if not len(places) or not all(isinstance(k, int) and -count <= k < count for k in places):
+        raise ValueError(f"check: argnums={argnums!r} does not name some of the {count} arguments.")
+    return list(dict.fromkeys(k % count for k in places))
+
+
+def _names(f, arrays, places):
+    """The parameters of f as its author calls them."""
+    try:
+        parameters = [p for p in inspect.signature(f).parameters.values() if p.kind <= p.POSITIONAL_OR_KEYWORD]
+    except (TypeError, ValueError):
+        parameters = []
+    if len(parameters) < len(arrays):
+        return ["x"] if len(arrays) == 1 else [f"x{k}" for k in places]
+    return [parameters[k].name for k in places]
+
+
+def _weight_names(order, count):
+    name = "cotangent" if order == 1 else "direction" if order == 2 else f"direction of order {order}"
+    return [name] if count == 1 else [f"{name} {k}" for k in range(count)]
+
+
+def _point(x, name, k):
+    x = x if is_array(x) else np.asarray(x)
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"check: argument {k} ({name}) has dtype {x.dtype}; only floats have derivatives. Make it a float, "
+            "or name the arguments to differentiate: argnums=(0,)."
+        )
+    x = np.array(to_numpy(x))
+    if not np.isfinite(x).all():
+        i = _first(~np.isfinite(x))
+        raise ValueError(f"check: {_entry(name, i)} is {x[i]}; a derivative needs a finite point.")
+    return x
+
+
+def _values(function, arrays, what, before=None):
+    """The outputs, finite, and the same in two calls."""
+    values = function(arrays)
+    for k, y in enumerate(values):
+        if y.dtype.kind != "f":
+            raise TypeError(f"check: output {k} of {what} has dtype {y.dtype}; only floats have derivatives. Leave it out.")
+        if not np.isfinite(y).all():
+            i = _first(~np.isfinite(y))
+            raise ValueError(
+                f"check: output {_entry(str(k), i)} of {what} is {y[i]}; differences need finite values. "
+                "Choose another point, or leave that entry out."
+            )
+    for again, y in zip(function(arrays) if before is None else before, values):
+        difference = np.abs(again - y) if again.shape == y.shape else np.inf
+        if np.max(difference, initial=0.0) > 64 * _eps(y) * np.max(np.abs(y), initial=0.0):
+            raise ValueError(
+                f"check: {what} is not deterministic: two calls at one point differ by {np.max(difference):.2g}. "
+                "Draw random numbers outside, or from a generator that is made anew in each call."
+            )
+    return values
+
+
+def _in_float64(function, native):
+    """The point in float64, if f takes that; and a note if not."""
+    wide = [x.astype(float) for x in native]
+    if all(x.dtype == float for x in native):
+        return wide, None
+    try:
+        function(wide)
+    except Exception as error:
+        return None, f"differences are computed in {_coarsest(native)}, since f refuses float64: {error}"
+    return wide, None
+
+
+def _weights(rng, sizes, values):
+    """Random numbers away from 0; the outputs are brought to one scale, so that each has its say."""
+    scales = [max(np.max(s, initial=0.0), 1e-300) for s in sizes] if len(sizes) > 1 else [1.0]
+    return [
+        np.asarray(rng.choice([-1.0, 1.0], y.shape) * rng.uniform(0.5, 1.5, y.shape) / scale * min(scales), y.dtype)
+        for y, scale in zip(values, scales)
+    ]
+
+
+def _found(gradient, arrays, points, names, order):
+    """What the engine says, in the shape and the dtype of the arguments."""
+    found = gradient(arrays)
+    if len(found) != len(points):
+        raise ValueError(f"check: vjp returned {len(found)} gradients for {len(points)} arguments.")
+    for k, (g, x, name) in enumerate(zip(found, points, names)):
+        if g.shape != x.shape or g.dtype != x.dtype:
+            raise ValueError(
+                f"check: the gradient of order {order} for argument {k} ({name}) has shape {g.shape} and dtype {g.dtype}, "
+                f"the argument {x.shape} and {x.dtype}; they must be equal."
+            )
+    return found
+
+
+# --------------------------------------------------------------------------- f and its gradients as functions of arrays
+
+
+class _Forward:
+    """f as a function of the arrays that are differentiated: NumPy in, NumPy out."""
+
+    def __init__(self, f, arrays, places, names, bare):
+        self.f, self.arrays, self.places, self.names, self.bare = f, arrays, places, names, bare
+        self.devices = [device_of(arrays[k]) if is_array(arrays[k]) else "cpu" for k in places]
+        self.constants = [(k, x, x.copy()) for k, x in enumerate(arrays) if is_array(x) and k not in places]
+
+    def leaves(self, arrays):
+        devices = self.devices + ["cpu"] * (len(arrays) - len(self.devices))
+        return [tensor(x, device=d) for x, d in zip(arrays, devices)]
+
+    def tensors(self, leaves, differentiable):
+        args = list(self.arrays)
+        for k, x in zip(self.places, leaves):
+            args[k] = x.data if self.bare else x
+        with enable_grad() if differentiable else no_grad():
+            y = self.f(*args)
+        outputs = list(y) if isinstance(y, (tuple, list)) else [y]
+        if not outputs:
+            raise TypeError("check: f returned nothing; return a Tensor, or a tuple of Tensors.")
+        return [y if isinstance(y, Tensor) or is_array(y) else np.asarray(y) for y in outputs]
+
+    def __call__(self, arrays):
+        leaves = self.leaves(arrays)
+        values = [np.array(to_numpy(y)) for y in self.tensors(leaves, differentiable=False)]
+        self.refuse_changes(leaves, arrays, "f")
+        return values
+
+    def refuse_changes(self, leaves, arrays, who):
+        """Arguments and constants must be as they were."""
+        pairs = [(to_numpy(leaf), x, name) for leaf, x, name in zip(leaves, arrays, self.names)]
+        pairs += [(to_numpy(x), to_numpy(before), f"argument {k}") for k, x, before in self.constants]
+        for now, before, name in pairs:
+            if now.shape != before.shape or not np.array_equal(now, before, equal_nan=now.dtype.kind in "fc"):
+                where = _entry(name, _first(now != before)) if now.shape == before.shape else name
+                raise ValueError(f"check: {who} changes its argument {name} in place, at {where}. Let it work on a copy.")
+
+
+class _Gradient:
+    """(x₁, …, c₁, …) ↦ the gradients of s = Σ c y with respect to x₁, …: again a function of arrays."""
+
+    def __init__(self, below, count):
+        self.below, self.count = below, count
+        self.leaves = below.leaves
+
+    def tensors(self, leaves, differentiable):
+        with enable_grad():
+            outputs = self.below.tensors(leaves[: self.count], differentiable=True)
+            return grad(_weighted(outputs, leaves[self.count :]), leaves[: self.count], differentiable=differentiable)
+
+    def __call__(self, arrays):
+        return [np.array(to_numpy(g)) for g in self.tensors(self.leaves(arrays), differentiable=False)]
+
+
+class _ByHand:
+    """The same from a gradient that was written by hand."""
+
+    def __init__(self, vjp, arrays, places):
+        self.vjp, self.arrays, self.places = vjp, arrays, places
+
+    def __call__(self, arrays):
+        args, count = list(self.arrays), len(self.places)
+        for k, x in zip(self.places, arrays):
+            args[k] = x.copy()
+        weights = [c.copy() for c in arrays[count:]]
+        found = self.vjp(weights[0] if len(weights) == 1 else tuple(weights), *args)
+        found = list(found) if isinstance(found, (tuple, list)) and count > 1 else [found]
+        return [np.asarray(to_numpy(g), x.dtype) for g, x in zip(found, arrays)] if len(found) == count else found
+
+
+def _weighted(outputs, weights):
+    """s = Σ c y as a Tensor."""
+    total = 0.0
+    for y, c in zip(outputs, weights):
+        total = total + to_device(_sum(to_device(c, _device(y)) * y), "cpu")
+    return total
+
+
+def _device(y):
+    return y.device if isinstance(y, Tensor) else device_of(y)
+
+
+def _check_purity(function, native, weights):
+    """No vjp may write into what it is given: another branch of a graph may need it."""
+    beside = [tensor(np.zeros_like(c)) for c in weights]  # the older leaf: its cotangent is looked at last
+    leaves = function.leaves(native)
+    outputs = function.tensors(leaves, differentiable=True)
+    before = [np.array(to_numpy(y)) for y in outputs]
+    with enable_grad():
+        joined = [to_device(b, _device(y)) + y for y, b in zip(outputs, beside)]
+        gradients = grad(_weighted(joined, weights), [*leaves, *beside])
+    function.refuse_changes(leaves, native, "the backward of f")
+    for y, same in zip(outputs, before):
+        if not np.array_equal(to_numpy(y), same):
+            raise ValueError("check: the backward of f changes the result of f in place. Let it work on a copy.")
+    for g, c in zip(gradients[len(leaves) :], weights):
+        if not np.array_equal(to_numpy(g), c):
+            raise ValueError("check: the backward of f changes its cotangent g in place. Let it work on a copy.")
+
+
+def _check_two_walks(gradient, native, values, names, order):
+    """A gradient must be the same number whether it is recorded or not (a fused primitive has two rules)."""
+    recorded = gradient.tensors(gradient.leaves(native), differentiable=True)
+    for g, y, name in zip(recorded, values, names):
+        difference = np.abs(to_numpy(g) - y)
+        if np.max(difference, initial=0.0) > _tolerance(_eps(y), _CENTRAL) * np.max(np.abs(y), initial=0.0):
+            i = _first(difference == difference.max())
+            raise ValueError(
+                f"check: the gradient of order {order} at {_entry(name, i)} is {y[i]:.9g}, but {to_numpy(g)[i]:.9g} under "
+                "differentiable=True: a joint vjp and its composed definition differ."
+            )
+
+
+# ----------------------------------------------------------------------------------------------- slopes by differences
+
+
+class _Probe(NamedTuple):
+    """Slopes around one entry, from rises at ±h, ±h/2 and ±h/4."""
+
+    step: float
+    slope: float
+    spread: float  # by how much two extrapolations differ
+    noise: float  # what rounding alone makes
+    left: float
+    right: float
+    jumps: tuple  # right minus left slope, at h/2 and at h/4
+
+    @property
+    def error(self):
+        bound = self.spread + self.noise + (abs(self.jump) if abs(self.jump) > 16 * self.noise else 0.0)
+        return bound if math.isfinite(bound) else math.inf
+
+    @property
+    def jump(self):
+        """The jump of the slope extrapolated to h = 0, where that of a smooth function is 0."""
+        return 2 * self.jumps[1] - self.jumps[0]
+
+    def sharp(self, tolerance):
+        return not abs(self.jump) <= max(tolerance, 16 * self.noise)
+
+    @property
+    def lasting(self):
+        """On a smooth function the difference of right and left slope halves with h."""
+        return not abs(self.jumps[1]) <= 0.75 * abs(self.jumps[0])
+
+
+def _probe(rise, x, i, h, size, eps):
+    central, left, right, far = [], [], [], 0.0
+    for t in (h, h / 2, h / 4):
+        (up, forth), (down, back) = (_moved(rise, x, i, step) for step in (t, -t))
+        central.append((up - down) / (forth - back))
+        right.append(up / forth)
+        left.append(down / back)
+        far = max(far, abs(up), abs(down))
+    rough, fine = ((4 * central[k + 1] - central[k]) / 3 for k in (0, 1))
+    jumps = (right[1] - left[1], right[2] - left[2])
+    noise = 4 * eps * (size + far) / h
+    return _Probe(h, float(fine), float(abs(fine - rough)), float(noise), float(left[2]), float(right[2]), jumps)
+
+
+def _moved(rise, x, i, step):
+    """How much f rises when entry i moves, and by how much the entry really moved (x + h is rounded)."""
+    moved = x.copy()
+    moved[i] += step
+    return np.float64(rise(moved)), np.float64(moved[i]) - np.float64(x[i])
+
+
+class _Slopes(NamedTuple):
+    """What differences measured: arrays in the shape of x, and the probes of entries at a kink."""
+
+    slope: np.ndarray
+    error: np.ndarray
+    step: np.ndarray
+    kinks: dict
+
+
+def _measure(rise, x, size, eps, rtol):
+    """Slopes of a function at every entry of x, from its rise(x′) = f(x′) − f(x), of which `size` is the scale."""
+    top = np.max(np.abs(x), initial=0.0)
+    slope, error, step, kinks = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape), {}
+    with np.errstate(all="ignore"):
+        first = {i: _probe(rise, x, i, STEP * (max(abs(x[i]), 1e-3 * top) or 1.0), size, eps) for i in np.ndindex(x.shape)}
+        clean = [abs(p.slope) for p in first.values() if p.error < 1e-2 * abs(p.slope)]
+        for i, p in first.items():
+            largest = max([*clean, abs(p.slope) if math.isfinite(p.slope) else 0.0])
+            tried = _adapted(lambda h: _probe(rise, x, i, h, size, eps), p, largest, rtol, 0.1 * max(1.0, top))
+            last = min(tried, key=lambda p: p.step)
+            best = min(tried, key=lambda p: p.error)
+            if last.sharp(rtol * largest) and last.lasting:
+                kinks[i] = last
+            slope[i], error[i], step[i] = best.slope, best.error, best.step
+    return _Slopes(slope, error, step, kinks)
+
+
+def _adapted(probe, first, largest, rtol, roof):
+    """Probes at better and better steps: shorter where the function bends, longer where rounding dominates."""
+    tried, low, high = [first], 0.0, math.inf
+    target = rtol * largest / 100
+    while len(tried) < 12:
+        p = tried[-1]
+        if not p.spread <= max(target, 4 * p.noise) or p.sharp(rtol * largest):
+            high = p.step
+            step = math.sqrt(low * high) if low else high / 16
+            if p.noise * p.step / step > rtol * largest:  # the next would see rounding only
+                break
+        elif p.noise > target:
+            low = p.step
+            step = low * 16 if high == math.inf else math.sqrt(low * high)
+        else:
+            break
+        if step > roof or high < 4 * low:
+            break
+        tried.append(probe(step))
+    return tried
+
+
+def numerical_gradient(f, x, h=None):
+    """The gradient of a function with one number as its result, by central differences at every entry.
 
     Parameters
     ----------
     f : callable
-        Takes a complex array like `x`, returns a complex number. It must be analytic: no abs, max or comparison of the
-        argument, no `np.linalg.norm`.
+        Takes an array like x, in float64; returns a number.
     x : array_like
-    h : float
+    h : float, optional
+        The step of the textbook formula. By default steps are chosen for each entry, and extrapolated.
 
     Returns
     -------
-    ndarray, the shape of x, float64
+    array, the shape of x
 
     Raises
     ------
     TypeError
-        If the result is real: then a step inside dropped the imaginary part.
+        If `f` returns more than one number.
 
     Notes
     -----
-    f(x + ih) = f(x) + ih f′(x) − h² f″(x)/2 − …: the imaginary part has no difference of near numbers, so h may be tiny
-    (Squire & Trapp 1998).
+    With `h`: (f(x + h eᵢ) − f(x − h eᵢ)) / 2h. The truncation error is h² f‴/6, the rounding error ε|f|/h. Their sum is
+    least at h = (3ε |f| / |f‴|)^⅓, about 1e-5 in float64 for numbers near 1: then ten digits are right, no more.
+
+    Without: D(h) = f′ + a h² + b h⁴ + …, so (4 D(h/2) − D(h)) / 3 has no h² term (Richardson 1911, Phil. Trans. R. Soc. A
+    210). The error falls as h⁴, and longer steps may be used: h = 0.002 |xᵢ| leaves about twelve digits. Where two
+    extrapolations disagree, h is divided by 16 until they agree; where rounding dominates, it is multiplied.
 
     Examples
     --------
-    >>> complex_step(lambda x: np.exp(x).sum(), [0.0])
-    array([1.])
+    >>> numerical_gradient(lambda x: (x**3).sum(), [1.0, 2.0]).round(9)
+    array([ 3., 12.])
+    >>> numerical_gradient(lambda x: (x**3).sum(), [1.0, 2.0], h=0.5)  # 3x² + h²
+    array([ 3.25, 12.25])
     """
     x = np.array(to_numpy(x), dtype=float)
+    start = _number(f(x.copy()), "numerical_gradient")
+    rise = lambda moved: _number(f(moved), "numerical_gradient") - start
+    if h is None:
+        return _measure(rise, x, abs(start), np.finfo(float).eps, 1e-7).slope
     gradient = np.zeros(x.shape)
     for i in np.ndindex(x.shape):
-        moved = x.astype(complex)
-        moved[i] += 1j * h
-        y = to_numpy(f(moved))
-        if y.dtype.kind != "c":
-            raise TypeError(f"complex_step: the result is {y.dtype}, not complex: a step inside dropped the imaginary part.")
-        gradient[i] = float(y.imag) / h
+        (up, _), (down, _) = (_moved(rise, x, i, step) for step in (h, -h))
+        gradient[i] = (up - down) / (2 * h)
     return gradient
 
 
 def numerical_jacobian(f, x, h=None):
-    """All partial derivatives of an array function by central differences.
+    """All partial derivatives of a function of one array, by central differences (see `numerical_gradient`).
 
     Parameters
     ----------
     f : callable
-        Takes an array like `x`, returns an array of shape S.
+        Takes an array like x, returns an array of shape S.
     x : array_like, shape T
     h : float, optional
-        As in `numerical_gradient`.
 
     Returns
     -------
-    ndarray, shape S + T
+    array, shape S + T
+
+    Notes
+    -----
+    J[i, j] = ∂yᵢ/∂xⱼ.
 
     Examples
     --------
-    >>> numerical_jacobian(lambda x: x**2, [1.0, 2.0], h=1e-5).round(6)
+    >>> numerical_jacobian(lambda x: x * x, [1.0, 2.0]).round(9)
     array([[2., 0.],
            [0., 4.]])
     """
     x = np.array(to_numpy(x), dtype=float)
     shape = to_numpy(f(x.copy())).shape
-    rows = [numerical_gradient(lambda x, i=i: to_numpy(f(x))[i], x, h) for i in np.ndindex(shape)]
+    rows = [numerical_gradient(lambda z: to_numpy(f(z))[i], x, h) for i in np.ndindex(shape)]
     return np.array(rows).reshape(shape + x.shape)
 
 
-def adjoint(f, f_adjoint, x_shape, y_shape, seed=0):
-    """The relative difference between ⟨f(x), y⟩ and ⟨x, f_adjoint(y)⟩ for random x and y.
-
-    Zero, up to rounding, if both are linear and one is the other's adjoint (its vjp).
+def complex_step(f, x, h=1e-20):
+    """The gradient of an analytic function with one number as its result, right to the last digits.
 
     Parameters
     ----------
-    f, f_adjoint : callable
-        From arrays of `x_shape` to arrays of `y_shape`, and back.
-    seed : int
+    f : callable
+        Takes a complex array like x, returns a number.
+    x : array_like of real numbers
+    h : float
+        Tiny: there is no difference of near numbers, so nothing is lost.
+
+    Returns
+    -------
+    array, the shape of x
 
     Raises
     ------
-    ValueError
-        If a result has the wrong shape.
+    TypeError
+        If the result is real, or if the imaginary part is dropped on the way: then `f` is not analytic (`abs` and
+        `np.linalg.norm` are not; use sqrt(sum(z * z))).
+
+    Notes
+    -----
+    f(x + ih) = f(x) + ih f′(x) − h² f″(x)/2 − …, so Im f(x + ih) / h = f′(x) − h² f‴/6 + … (Squire and Trapp 1998, SIAM
+    Review 40, 110–112). A function that is not analytic gives a wrong number without an error where it returns complex
+    numbers: `check` therefore holds each complex step against differences.
 
     Examples
     --------
-    >>> a = np.arange(6.0).reshape(2, 3)
-    >>> adjoint(lambda x: a @ x, lambda y: a.T @ y, (3,), (2,)) < 1e-14
-    True
+    >>> complex_step(lambda x: (x**3).sum(), [1.0, 2.0])
+    array([ 3., 12.])
+    """
+    x = np.array(to_numpy(x), dtype=float)
+
+    def height(z):
+        y = np.asarray(to_numpy(f(z)))
+        if y.dtype.kind != "c":
+            raise TypeError("complex_step: f returned a real number for a complex input, so it is not analytic.")
+        return _number(y, "complex_step").imag
+
+    return _complex_gradient(height, x, np.full(x.shape, float(h)))
+
+
+def _complex_gradient(height, x, steps):
+    gradient = np.zeros(x.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)  # an imaginary part that is dropped
+        for i in np.ndindex(x.shape):
+            z = x.astype(complex)
+            z[i] += 1j * steps[i]
+            try:
+                gradient[i] = height(z) / steps[i]
+            except np.exceptions.ComplexWarning as warning:
+                raise TypeError(f"complex step: {warning}, so f is not analytic.") from None
+    return gradient
+
+
+def _number(y, name):
+    y = np.asarray(to_numpy(y))
+    if y.size != 1:
+        raise TypeError(f"{name}: f returned shape {y.shape}; it must return one number.")
+    return y.item()
+
+
+def adjoint(A, At, x_shape, y_shape, seed=0):
+    """Check that two linear functions are each other's adjoint: ⟨Ax, y⟩ = ⟨x, Aᵀy⟩, to rounding.
+
+    Parameters
+    ----------
+    A, At : callable
+        A takes an array of shape `x_shape` and returns one of `y_shape`; At the other way round.
+    x_shape, y_shape : tuple of ints
+    seed : int
+
+    Returns
+    -------
+    float
+        The largest relative difference of the two sides; 0.0 where A only moves, repeats and adds.
+
+    Raises
+    ------
+    AssertionError
+        If the sides differ, or a shape is wrong.
+
+    Notes
+    -----
+    x and y hold random whole numbers, so sums of them have no rounding. If A is a vjp's forward, At is the vjp. No
+    derivative is taken, and no step is chosen. Both sides agree for random x and y only if the two matrices do.
+
+    Examples
+    --------
+    >>> adjoint(np.cumsum, lambda y: np.cumsum(y[::-1])[::-1], (5,), (5,))
+    0.0
     """
     rng = np.random.default_rng(seed)
-    x, y = rng.standard_normal(x_shape), rng.standard_normal(y_shape)
-    fx, fy = to_numpy(f(x.copy())), to_numpy(f_adjoint(y.copy()))
-    if fx.shape != y.shape or fy.shape != x.shape:
-        raise ValueError(f"adjoint: got shapes {fx.shape} and {fy.shape}, expected {y.shape} and {x.shape}.")
-    left, right = float(np.sum(fx * y)), float(np.sum(x * fy))
-    size = max(float(np.sum(np.abs(fx * y))), float(np.sum(np.abs(x * fy))), np.finfo(float).tiny)
-    return abs(left - right) / size
+    worst = 0.0
+    for _ in range(3):
+        x, y = (rng.integers(1, 10, shape) * rng.choice([-1.0, 1.0], shape) for shape in (x_shape, y_shape))
+        ax, aty = to_numpy(A(x.copy())), to_numpy(At(y.copy()))
+        for name, found, shape in (("A", ax, tuple(y_shape)), ("At", aty, tuple(x_shape))):
+            if found.shape != shape:
+                raise AssertionError(f"adjoint: {name} returned shape {found.shape}, expected {shape}.")
+        left, right = np.sum(ax * y), np.sum(x * aty)
+        scale = np.sum(np.abs(ax * y)) + np.sum(np.abs(x * aty))
+        error = float(abs(left - right) / scale) if scale else 0.0
+        if not error <= 64 * _eps(ax, aty):
+            raise AssertionError(
+                f"adjoint: <Ax, y> = {left:.12g}, but <x, At y> = {right:.12g} (seed {seed}): relative difference {error:.1e}."
+            )
+        worst = max(worst, error)
+    return worst
 
 
-def _probe(f, x):
-    """`value(i)(d)`: the function where entry i has moved by d. The caller's array is never handed out."""
-
-    def value(i):
-        def at(d):
-            moved = x.copy()
-            moved[i] += d
-            return float(to_numpy(f(moved)))
-
-        return at
-
-    return value
+# ------------------------------------------------------------------------------------------------- comparing the two
 
 
-def _size(x, i):
-    """The scale of a step: that of the entry, or a tenth of the largest entry where it is small beside it."""
-    return max(abs(float(x[i])), 0.1 * float(np.max(np.abs(x))), 1e-12) if np.any(x) else 1.0
+class _Scene(NamedTuple):
+    """One order of a check: the function, the point, the weights, and how large the outputs and their rounding are."""
+
+    function: object
+    point: list
+    weights: list
+    sizes: list
+    eps: float  # of the gradients that are checked
 
 
-def _ridders(at, size, entry, shrink=1.6):
-    """Central differences with falling steps, extrapolated to step 0; the estimate that moved least is returned.
+@dataclass
+class Row:
+    """One argument at one order. `got` and `expected` are the gradients, `errors` their relative errors."""
 
-    The first step is a part of `size`; the last is at most a part of the entry, since a pole may lie at 0.
-    """
-    best, error = math.nan, math.inf
-    before = []
-    levels = 9 + (math.ceil(math.log(size / entry, shrink)) if 0 < entry < size else 0)
-    for k in range(min(levels, 40)):
-        h = 0.05 * size / shrink**k
-        with np.errstate(all="ignore"):  # a step may leave the domain
-            row = [(at(h) - at(-h)) / (2 * h)]
-        if not math.isfinite(row[0]):
-            before = []  # outside of the domain: try nearer
-            continue
-        for j, older in enumerate(before):
-            factor = shrink ** (2 * (j + 1))
-            row.append((factor * row[j] - older) / (factor - 1))
-            moved = max(abs(row[-1] - row[-2]), abs(row[-1] - older))
-            if moved < error:
-                best, error = row[-1], moved
-        if not before and not math.isfinite(best):
-            best = row[0]
-        before = row
-    return best
-
-
-# ------------------------------------------------------------------------------------------------------------- report
-
-
-class Row(NamedTuple):
-    """One argument at one order: what was compared, and its worst entry."""
-
-    argument: int
     order: int
+    name: str
     method: str
-    error: float  # the largest difference, relative to the largest entry
+    reason: str | None
+    got: np.ndarray
+    expected: np.ndarray
+    errors: np.ndarray
+    allowed: np.ndarray
+    undecided: np.ndarray
+    rtol: float
+    size: np.ndarray
+    kinks: list
+
+    @property
+    def wrong(self):
+        """Where the gradient is wrong (a kink is not)."""
+        return (self.errors > self.rtol) & ~self.undecided
+
+    @property
+    def worst(self):
+        """Index of the largest error, None if nothing was compared."""
+        seen = np.where(np.isnan(self.errors), -1.0, self.errors)
+        return _first(seen == seen.max()) if seen.size and seen.max() >= 0 else None
+
+    @property
+    def error(self):
+        """The largest relative error."""
+        return float(self.errors[self.worst]) if self.worst is not None else 0.0
+
+
+@dataclass
+class Kink:
+    """A place without a derivative: the slopes on its two sides differ (or one side is outside the domain)."""
+
+    order: int
+    name: str
     index: tuple
-    got: float
-    expected: float
-    passed: bool
+    value: float
+    left: float
+    right: float
+    within: float
+
+    def __str__(self):
+        where = f"a kink lies within {self.within:.1e} of {_entry(self.name, self.index)} = {self.value:.9g}"
+        if not (math.isfinite(self.left) and math.isfinite(self.right)):
+            side = "right" if math.isfinite(self.left) else "left"
+            return f"{where}: the function is not finite on the {side}. Move the probe into the domain"
+        slopes = "slope" if self.order == 1 else f"slope of order {self.order}"
+        return f"{where}: the {slopes} is {self.left:.6g} on the left and {self.right:.6g} on the right. Move the probe"
+
+
+def _row(order, name, place, got, scene, rtol, method):
+    x = scene.point[place]
+    base = scene.function(scene.point)
+    low = _eps(*base, *scene.point)  # larger where f computes in low precision
+    near = rtol or _tolerance(max(scene.eps, low), _CENTRAL)
+    size = float(np.sqrt(sum(np.sum((c * s) ** 2.0) for c, s in zip(scene.weights, scene.sizes))))
+
+    def outputs(moved):
+        return scene.function([*scene.point[:place], moved, *scene.point[place + 1 :]])
+
+    def rise(moved):
+        return sum(np.sum(c * (y - b), dtype=float) for c, y, b in zip(scene.weights, outputs(moved), base))
+
+    slopes = _measure(rise, x, size, low, near)
+    natural = size * STEP / np.where(slopes.step > 0, slopes.step, np.inf)  # what a slope of this function may be
+    floor = 16 * scene.eps * natural
+    expected, error, reason = slopes.slope, slopes.error, None
+    if method != "central":
+        exact, reason = _by_complex_step(outputs, scene.weights, x, slopes, name, low)
+        if reason and method == "complex":
+            raise TypeError(f'check: method="complex" does not fit {name}: {reason}. Use "auto" or "central".')
+        if not reason:
+            expected, error = exact, np.zeros(x.shape)
+            near = rtol or _tolerance(max(scene.eps, low), _COMPLEX)
+    if method == "central" or reason:
+        floor = floor + 16 * low * natural / STEP
+        used = _CENTRAL
+    else:
+        used = _COMPLEX
+    kinks = [
+        Kink(order, name, i, float(x[i]), p.left, p.right, p.step / 4) for i, p in slopes.kinks.items()
+    ]
+    at_kink = np.zeros(x.shape, bool)
+    for i in slopes.kinks:
+        at_kink[i] = True
+    expected = np.where(at_kink, np.nan, expected)
+    largest = np.max(np.abs(expected), where=~at_kink, initial=0.0)
+    with np.errstate(all="ignore"):
+        difference = np.abs(np.asarray(got, float) - expected)
+        errors = np.where(difference == 0, 0.0, difference / (largest + floor / near))
+    errors = np.where(np.isfinite(got), np.where(at_kink, np.nan, errors), np.inf)
+    allowed = near * largest + floor
+    undecided = (errors > near) & (difference <= allowed + 4 * error)
+    size = np.maximum(np.abs(got), natural)
+    return Row(order, name, used, reason, got, expected, errors, allowed, undecided, near, size, kinks)
+
+
+def _by_complex_step(outputs, weights, x, slopes, name, eps):
+    """The gradient by a complex step, and why it cannot be used (None if it can)."""
+    if x.dtype != float or eps > np.finfo(float).eps:
+        return None, "f computes in low precision"
+    height = lambda z: sum(np.sum(c * np.imag(y)) for c, y in zip(weights, outputs(z)))
+    try:
+        with np.errstate(all="ignore"):
+            exact = _complex_gradient(height, x, 1e-20 / STEP * slopes.step)
+    except Exception as error:
+        return None, str(error).partition(". Fix:")[0].rstrip(".")
+    if not np.isfinite(exact).all():
+        return None, "f of a complex number is not finite"
+    largest = np.max(np.abs(slopes.slope), where=np.isfinite(slopes.slope), initial=0.0)
+    known = np.isfinite(slopes.error)
+    for i in slopes.kinks:
+        known[i] = False
+    apart = np.abs(exact - slopes.slope) > 1e-6 * largest + 8 * slopes.error
+    if (apart & known).any():
+        i = _first(apart & known)
+        return None, (
+            f"at {_entry(name, i)} it gives {exact[i]:.6g}, differences {slopes.slope[i]:.6g}: f is not analytic "
+            "(abs, real parts, or NumPy on the data)"
+        )
+    return exact, None
+
+
+def _tolerance(eps, method):
+    if eps > 1e-6:
+        return 2e-2  # float16
+    if eps > 1e-15:
+        return 1e-4  # float32
+    return 1e-9 if method == _COMPLEX else 1e-7
+
+
+def _eps(*arrays):
+    """Of the coarsest dtype."""
+    return max(float(np.finfo(x.dtype).eps) for x in arrays if x.dtype.kind in "fc")
+
+
+def _coarsest(arrays):
+    return max((x.dtype for x in arrays), key=lambda dtype: np.finfo(dtype).eps)
+
+
+# ----------------------------------------------------------------------------------------------------------- the report
+
+
+class _Call(NamedTuple):
+    """How the check was called, to write it down again."""
+
+    f: object
+    arrays: list
+    options: dict
+
+    def source(self):
+        name = getattr(self.f, "__name__", "f")
+        defaults = dict(rtol=None, method="auto", argnums=None, kinks="raise")
+        options = [f"{k}={v!r}" for k, v in self.options.items() if k not in defaults or v != defaults[k]]
+        small = sum(np.size(to_numpy(x)) for x in self.arrays if is_array(x)) <= _SHOWN
+        arrays = [_source(x, small) for x in self.arrays]
+        return f"minicl.gradcheck.check({', '.join([name if name.isidentifier() else 'f', *arrays, *options])})"
+
+
+def _source(x, small=True):
+    """An array as Python text that gives exactly the same array."""
+    if not is_array(x):
+        return repr(x)
+    x = to_numpy(x)
+    if not small:
+        return f"<array of shape {x.shape}>"
+    dtype = "" if x.dtype in (float, int, bool) else f", dtype=np.{x.dtype}"
+    return f"np.array({x.tolist()!r}{dtype})" if x.size else f"np.zeros({x.shape}{dtype})"
 
 
 class Report:
@@ -232,337 +871,184 @@ class Report:
     ----------
     passed : bool
     rows : list of Row
-        One for each argument and order.
-    errors : dict
-        `errors[order, argument]`: the relative difference of each entry, as an array, to be drawn as a heat map.
-    gradients : dict
-        `gradients[order, argument]`: the pair (got, expected).
-    kinks : list of (argument, index)
-        Entries within a step of which the slope jumps.
-    message : str
-        The worst finding, with a line that repeats the check. Empty if all is well.
+        One for each order and argument: order, name, method, got, expected, errors, rtol.
+    errors : list of arrays
+        The relative errors of the first gradient, one array for each argument, in its shape: ready for a heat-map.
+    kinks : list of Kink
+        Places without a derivative.
     notes : list of str
-    seed : int
+        Why differences were used in place of a complex step, and the like.
+    asymmetry : float or None
+        |u·Hv − v·Hu| relative to its terms; None where order 2 was not reached.
+    failure : str or None
+        What is wrong, as the error says it.
+    pattern : str or None
+        What the wrong gradient has to do with the right one, if that is plain to see.
     """
 
-    def __init__(self, seed, rtol):
-        self.seed, self.rtol = seed, rtol
-        self.rows, self.errors, self.gradients, self.kinks, self.notes = [], {}, {}, [], []
-        self.message = ""
+    def __init__(self, call):
+        self._call = call
+        self.rows, self.notes, self.asymmetry = [], [], None
+        self._symmetric = True
+
+    def _add(self, rows):
+        self.rows += rows
+        for row in rows:
+            if row.reason:
+                self._note(f"central differences for {row.name}: {row.reason}")
+
+    def _add_symmetry(self, v, hv, u, hu, rows):
+        left = sum(np.sum(a * b) for a, b in zip(u, hv))
+        right = sum(np.sum(a * b) for a, b in zip(v, hu))
+        size = sum(np.sum(np.abs(a * b)) + np.sum(np.abs(c * d)) for a, b, c, d in zip(u, hv, v, hu))
+        allowed = sum(np.sum((np.abs(a) + np.abs(b)) * row.allowed) for a, b, row in zip(u, v, rows))
+        self.asymmetry = float(abs(left - right) / size) if size else 0.0
+        self._symmetric = bool(abs(left - right) <= allowed)
+
+    def _note(self, text):
+        if text and text not in self.notes:
+            self.notes.append(text)
 
     @property
     def passed(self):
-        return not self.message
+        bad = any(row.wrong.any() or row.undecided.any() for row in self.rows)
+        return not bad and self._symmetric and not (self.kinks and self._call.options["kinks"] == "raise")
+
+    @property
+    def kinks(self):
+        return [kink for row in self.rows for kink in row.kinks]
+
+    @property
+    def errors(self):
+        return [row.errors for row in self.rows if row.order == 1]
+
+    @property
+    def pattern(self):
+        wrong = [row for row in self.rows if row.wrong.any()]
+        return _pattern(max(wrong, key=lambda row: row.error)) if wrong else None
+
+    @property
+    def failure(self):
+        if self.passed:
+            return None
+        wrong = [row for row in self.rows if row.wrong.any()]
+        undecided = [row for row in self.rows if row.undecided.any()]
+        if wrong:
+            lines = self._wrong_lines(wrong)
+        elif undecided:
+            lines = self._undecided_lines(max(undecided, key=lambda row: row.error))
+        elif not self._symmetric:
+            lines = [f"order 2: the Hessian is not symmetric: u·Hv and v·Hu differ by {self.asymmetry:.1e} of their size"]
+        else:
+            lines = [f'order {self.kinks[0].order}: no derivative exists here (kinks="ignore" leaves such entries out)']
+        lines += [f"  kink: {kink}" for kink in self.kinks[:3]]
+        lines += [f"  ... and {len(self.kinks) - 3} kinks more"] if len(self.kinks) > 3 else []
+        return "\n".join([*lines, f"  again: {self._call.source()}"])
+
+    def _wrong_lines(self, wrong):
+        row = max(wrong, key=lambda row: row.error)
+        count, i = int(row.wrong.sum()), row.worst
+        others = ", ".join(other.name for other in wrong if other is not row)
+        lines = [
+            f"order {row.order}: the gradient with respect to {row.name} is wrong in {count} of {row.got.size} entries"
+            + (f" (also wrong: {others})" if others else ""),
+            f"  worst: {_entry(row.name, i)}: expected {row.expected[i]:.9g}, got {row.got[i]:.9g}, "
+            f"relative error {row.error:.1e} (allowed {row.rtol:.0e})",
+            f"  expected comes from {row.method}; errors are relative to the largest entry, {_largest(row):.6g}",
+        ]
+        pattern = _pattern(row)
+        return lines + ([f"  pattern: {pattern}"] if pattern else [])
+
+    def _undecided_lines(self, row):
+        i = row.worst
+        return [
+            f"order {row.order}: differences cannot tell whether the gradient with respect to {row.name} is right",
+            f"  worst: {_entry(row.name, i)}: measured {row.expected[i]:.9g}, got {row.got[i]:.9g}, relative difference "
+            f"{row.error:.1e} (allowed {row.rtol:.0e}), and the measured slope is no more accurate than that",
+            "  Is f rough or very steep here, or does it compute in low precision inside? Move the probe, or give rtol=",
+        ]
+
+    # ------------------------------------------------------------------------------------------------------- as text
+
+    def _table(self):
+        head = ("order", "argument", "shape", "method", "largest error", "at", "allowed", "")
+        return [head, *(_cells(row) for row in self.rows)]
+
+    def _foot(self):
+        lines = [f"Hessian symmetric to {self.asymmetry:.1e}"] if self.asymmetry is not None else []
+        return lines + [f"note: {note}" for note in self.notes] + [f"kink: {kink}" for kink in self.kinks]
+
+    def _headline(self):
+        return f"gradcheck: {'passed' if self.passed else 'FAILED'} (seed {self._call.options['seed']})"
 
     def __repr__(self):
-        head = f"gradcheck {'passed' if self.passed else 'FAILED'} (seed {self.seed}, tolerance {self.rtol:g})"
-        lines = [head, "argument  order  method   relative error  worst entry"]
-        for r in self.rows:
-            mark = "" if r.passed else "   <- wrong"
-            lines.append(f"{r.argument:8d}  {r.order:5d}  {r.method:7s}  {r.error:14.1e}  {_place(r.index)}{mark}")
-        return "\n".join([*lines, *self.notes, *([self.message] if self.message else [])])
+        table = self._table()
+        widths = [max(map(len, column)) for column in zip(*table)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table]
+        return "\n".join([self._headline(), "", *lines, *self._foot(), *([self.failure] if self.failure else [])])
 
     def _repr_html_(self):
-        cells = "".join(
-            f"<tr><td>{r.argument}</td><td>{r.order}</td><td>{r.method}</td>"
-            f"<td style='{'' if r.passed else 'color:#c0392b;font-weight:bold'}'>{r.error:.1e}</td>"
-            f"<td>{html.escape(_place(r.index))}</td><td>{r.got:.10g}</td><td>{r.expected:.10g}</td></tr>"
-            for r in self.rows
-        )
-        names = ("argument", "order", "method", "relative error", "worst entry", "got", "expected")
-        head = "".join(f"<th>{name}</th>" for name in names)
-        state = "passed" if self.passed else "FAILED"
-        notes = "".join(f"<br>{html.escape(n)}" for n in self.notes)
-        message = f"<pre>{html.escape(self.message)}</pre>" if self.message else ""
+        head, *rows = self._table()
+        cells = lambda row, tag: "".join(f"<{tag} style='text-align:left'>{escape(cell)}</{tag}>" for cell in row)
+        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+        foot = "".join(f"<li>{escape(line)}</li>" for line in self._foot())
+        failure = f"<pre>{escape(self.failure)}</pre>" if self.failure else ""
         return (
-            f"<b>gradcheck {state}</b> (seed {self.seed}, tolerance {self.rtol:g}){notes}"
-            f"<table><tr>{head}</tr>{cells}</table>{message}"
+            f"<p><b>{escape(self._headline())}</b></p><table><thead><tr>{cells(head, 'th')}</tr></thead>"
+            f"<tbody>{body}</tbody></table><ul>{foot}</ul>{failure}"
         )
 
 
-def _place(index):
-    return "[" + ", ".join(map(str, index)) + "]" if index else "the only one"
+def _cells(row):
+    verdict = "wrong" if row.wrong.any() else "undecided" if row.undecided.any() else "kink" if row.kinks else "right"
+    where = "" if row.worst is None or not row.error else str(list(row.worst))
+    return (str(row.order), row.name, str(row.got.shape), row.method, f"{row.error:.1e}", where, f"{row.rtol:.0e}", verdict)
 
 
-# -------------------------------------------------------------------------------------------------------------- check
+def _largest(row):
+    return float(np.max(np.abs(row.expected), where=~np.isnan(row.expected), initial=0.0))
 
 
-def check(f, *arrays, order=2, seed=0, rtol=None, method="auto", argnums=None, kinks="refuse", raises=True):
-    """Compare the engine's gradients of `f` with differences, at every entry, to the given order.
-
-    Parameters
-    ----------
-    f : callable
-        Takes Tensors, returns a Tensor of any shape (or a tuple of Tensors).
-    *arrays : array_like
-        The point. Floats; float32 and float16 are checked with a fitting tolerance, the differences are taken in float64.
-    order : int
-        2 checks the gradient of the gradient too.
-    seed : int
-        Of the random cotangents. A cotangent of ones would hide errors: the rows of a softmax sum to 1.
-    rtol : float, optional
-        The largest difference allowed, relative to the largest entry of that gradient. 1e-6 in float64.
-    method : {"auto", "central", "complex"}
-        "auto" takes the complex step for order 1 where f is analytic, and central differences elsewhere.
-    argnums : sequence of int, optional
-        The arguments to check; all by default.
-    kinks : {"refuse", "ignore"}
-        What to do at an entry within a step of which the slope jumps (ReLU at 0): fail, or leave it out.
-    raises : bool
-        If False, a failed check returns its report.
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    GradientError
-        Naming the worst entry, what was got and expected, a likely cause, and a line that repeats the check.
-    TypeError, ValueError
-        If `f` does not return Tensors, changes its input, or is not deterministic; if the point is not finite or not
-        float; if method="complex" and `f` is not analytic (with the reason).
-
-    Notes
-    -----
-    With a random cotangent c the number φ(x) = Σ c·f(x) has the gradient that the walk back returns. For order 2 the
-    number Σ v·∇φ(x), with random v, is treated in the same way.
-
-    Examples
-    --------
-    >>> from minicl import exp
-    >>> check(lambda x: exp(x) * x, [0.5, -1.0]).passed
-    True
-    """
-    if method not in ("auto", "central", "complex"):
-        raise ValueError(f'check: method is "auto", "central" or "complex", not {method!r}.')
-    if kinks not in ("refuse", "ignore"):
-        raise ValueError(f'check: kinks is "refuse" or "ignore", not {kinks!r}.')
-    if not isinstance(order, int) or order < 1:
-        raise ValueError(f"check: order is 1, 2, 3, ..., not {order!r}.")
-    given = [_point(x, k) for k, x in enumerate(arrays)]
-    if not given:
-        raise ValueError("check: give at least one array, at which the gradient is checked.")
-    places = range(len(given)) if argnums is None else [k % len(given) for k in argnums]
-    tolerance = max(TOLERANCE[x.dtype] for x in given) if rtol is None else rtol
-    with enable_grad():
-        return _check(_Chain(f, given, seed), places, order, tolerance, method, kinks, raises)
-
-
-def _point(x, k):
-    x = x.data if isinstance(x, Tensor) else x
-    x = x.copy() if is_array(x) else np.array(x)
-    if x.dtype.kind != "f" or x.dtype not in TOLERANCE:
-        raise TypeError(f"check: argument {k} has dtype {x.dtype}; give floats, for example np.array(x, dtype=float).")
-    if not bool(namespace(x).isfinite(x).all()):
-        raise ValueError(f"check: argument {k} has NaN or infinite entries; choose another point.")
-    return x
-
-
-class _Chain:
-    """The numbers φ₁(x) = Σ c·f(x) and φₙ(x) = Σ v·∇φₙ₋₁(x), and their gradients by the engine."""
-
-    def __init__(self, f, given, seed):
-        self.f, self.given, self.seed = f, given, seed
-        self.wide = [x.astype(np.float64) for x in given]
-        self.xp = namespace(*given)
-        first, second = self._outputs(self.leaves(given)), self._outputs(self.leaves(given))
-        for a, b in zip(first, second):
-            if not np.array_equal(a.numpy(), b.numpy(), equal_nan=True):
-                raise ValueError("check: two calls of the function differ. Give it a seeded generator of its own each time.")
-            if not np.isfinite(a.numpy()).all():
-                raise ValueError("check: the function value has NaN or infinite entries here; choose another point.")
-        rng = np.random.default_rng(seed)
-        draw = lambda shape: rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
-        self.cotangents = [self.xp.asarray(draw(y.shape)) for y in first]
-        self.draw = draw
-        self.directions = {}
-
-    def leaves(self, arrays):
-        return [tensor(x) for x in arrays]
-
-    def _outputs(self, leaves):
-        before = [x.data.copy() for x in leaves]
-        y = self.f(*leaves)
-        for k, (x, b) in enumerate(zip(leaves, before)):
-            if not bool((x.data == b).all()):
-                raise ValueError(f"check: the function changed its argument {k} in place; work on a copy.")
-        outputs = y if isinstance(y, (tuple, list)) else (y,)
-        for out in outputs:
-            if not isinstance(out, Tensor):
-                raise TypeError(f"check: the function returned {type(out).__name__}; return a Tensor (or a tuple of them).")
-        return outputs
-
-    def number(self, n, leaves):
-        """φₙ as a Tensor."""
-        if n == 1:
-            parts = [_sum(y * c.astype(y.dtype if y.dtype.kind == "f" else c.dtype))
-                     for y, c in zip(self._outputs(leaves), self.cotangents)]  # fmt: skip
-        else:
-            gradients = grad(self.number(n - 1, leaves), leaves, differentiable=True)
-            parts = [_sum(g * v.astype(g.dtype)) for g, v in zip(gradients, self.along(n))]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
-
-    def along(self, n):
-        if n not in self.directions:
-            self.directions[n] = [self.xp.asarray(self.draw(x.shape)) for x in self.given]
-        return self.directions[n]
-
-    def gradients(self, n):
-        """∇φₙ by the engine, at the given precision."""
-        leaves = self.leaves(self.given)
-        return [to_numpy(g) for g in grad(self.number(n, leaves), leaves)]
-
-    def value(self, n, k):
-        """φₙ as a function of argument k alone, in float64. For n > 1 it uses only plain gradients of order n − 1."""
-
-        def at(moved):
-            arrays = list(self.wide)
-            arrays[k] = self.xp.asarray(moved)
-            leaves = self.leaves(arrays)
-            if n == 1:
-                with no_grad():
-                    return self.number(1, leaves).numpy()
-            gradients = grad(self.number(n - 1, leaves), leaves)
-            return np.asarray(sum(np.sum(to_numpy(g) * to_numpy(v)) for g, v in zip(gradients, self.along(n))))
-
-        return at
-
-
-def _check(chain, places, order, tolerance, method, kinks, raises):
-    report = Report(chain.seed, tolerance)
-    skipped = set()
-    for n in range(1, order + 1):
-        all_got = chain.gradients(n)
-        for k in places:
-            x = to_numpy(chain.wide[k])
-            got, used, expected = all_got[k], "central", None
-            if got.shape != x.shape or got.dtype != chain.given[k].dtype:
-                raise TypeError(f"check: gradient {k} has shape {got.shape} and dtype {got.dtype}, the argument has "
-                                f"{x.shape} and {chain.given[k].dtype}.")  # fmt: skip
-            at = chain.value(n, k)
-            if n == 1 and method != "central":
-                expected, reason = _analytic(at, x)
-                if expected is None and method == "complex":
-                    raise TypeError(f"check: the complex step cannot be used. {reason}")
-                if expected is None:
-                    report.notes.append(f"argument {k}: central differences, since the complex step cannot be used. {reason}")
-                else:
-                    used = "complex"
-            if expected is None:
-                expected = numerical_gradient(at, x)
-            if n == 1:
-                found = _kinks(at, x, expected)
-                report.kinks += [(k, i) for i in found]
-                skipped.update((k, i) for i in found)
-            left_out = [i for (argument, i) in skipped if argument == k]
-            _compare(report, n, k, used, got, expected, left_out, tolerance)
-    wrong = [r for r in report.rows if not r.passed]
-    if report.kinks and kinks == "refuse":
-        k, i = report.kinks[0]
-        report.message = (
-            f"a kink lies at entry {_place(i)} of argument {k}, or within a step of it: the slopes on its two sides differ, so "
-            'there is no one gradient to compare with. Move the point, or pass kinks="ignore".'
-        )
-    elif wrong:
-        report.message = _explained(chain, report, wrong[0], order)
-    if report.message and raises:
-        raise GradientError(report)
-    return report
-
-
-def _analytic(at, x):
-    """The gradient by the complex step, or None and the reason."""
-    try:
-        return complex_step(at, x), ""
-    except (TypeError, ValueError) as error:
-        return None, str(error)
-
-
-def _kinks(at, x, slopes):
-    """Entries where the slopes to the left and to the right differ, and go on differing as the step shrinks."""
-    value = _probe(at, x)
-    middle = float(to_numpy(at(x.copy())))
-    size = max(float(np.max(np.abs(slopes), initial=0.0)), np.finfo(float).tiny)
-    found = []
-    for i in np.ndindex(x.shape):
-        jumps = []
-        for h in (1e-5 * _size(x, i), 1e-7 * _size(x, i)):
-            right, left = (value(i)(h) - middle) / h, (middle - value(i)(-h)) / h
-            jumps.append(abs(right - left))
-        noise = 1e-15 * max(abs(middle), 1e-300) / (1e-7 * _size(x, i))
-        # Where the function is smooth the jump is h f″ and falls a hundredfold.
-        if min(jumps) > 1e-3 * size + 100 * noise and jumps[1] > 0.3 * jumps[0]:
-            found.append(i)
-    return found
-
-
-def _compare(report, n, k, used, got, expected, left_out, tolerance):
-    report.gradients[n, k] = got, expected
-    wide = got.astype(float)
-    kept = np.ones(got.shape, dtype=bool)
-    for i in left_out:
-        kept[i] = False
-    size = max(float(np.max(np.abs(np.where(kept, expected, 0)), initial=0.0)), float(tolerance * 1e-6))
-    with np.errstate(invalid="ignore"):
-        error = np.where(kept, np.abs(wide - expected) / size, 0.0)
-    error = np.where(np.isfinite(wide) | ~kept, error, np.inf)  # what is not finite is wrong first of all
-    report.errors[n, k] = error
-    if not error.size:
-        report.rows.append(Row(k, n, used, 0.0, (), 0.0, 0.0, True))
-        return
-    i = tuple(int(j) for j in np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape))
-    worst = float(error[i])
-    report.rows.append(Row(k, n, used, worst, i, float(wide[i]), float(expected[i]), worst <= tolerance))
-
-
-def _explained(chain, report, row, order):
-    got, expected = report.gradients[row.order, row.argument]
-    name = getattr(chain.f, "__name__", "f")
-    name = "f" if name == "<lambda>" else name
-    what = {1: "the gradient", 2: "the gradient of the gradient"}.get(row.order, f"the derivative of order {row.order}")
-    lines = [
-        f"{what} of {name} with respect to argument {row.argument} is wrong at entry {_place(row.index)}:",
-        f"    got       {row.got!r}",
-        f"    expected  {row.expected!r}   ({row.method} differences; relative error {row.error:.2e}, allowed {report.rtol:g})",
-    ]
-    cause = _cause(got.astype(float), expected)
-    if cause:
-        lines.append(f"  {cause}")
-    shown = ", ".join(_literal(x) for x in map(to_numpy, chain.given))
-    if len(shown) > 600:
-        shown = "*arrays"
-    lines.append(f"  again: minicl.gradcheck.check({name}, {shown}, order={order}, seed={report.seed})")
-    return "\n".join(lines)
-
-
-def _literal(x):
-    text = np.array2string(x, separator=", ", threshold=40, floatmode="unique").replace("\n", "")
-    dtype = "" if x.dtype == np.float64 else f", dtype=np.{x.dtype}"
-    return f"np.array({text}{dtype})"
-
-
-def _cause(got, expected):
-    """A likely reason, where the whole gradient shows a pattern."""
+def _pattern(row):
+    """In words, what `got` has to do with `expected`; None if nothing is plain to see."""
+    got, expected = np.asarray(row.got, float), row.expected
     if not np.isfinite(got).all():
-        return "The gradient has entries that are not finite."
-    size = float(np.max(np.abs(expected), initial=0.0))
-    close = lambda a, b: a.shape == b.shape and bool(np.all(np.abs(a - b) <= 1e-5 * size))
-    if not np.any(got):
-        return "The whole gradient is zero: is a part of the function a constant for the engine?"
-    if close(got, -expected):
-        return "The sign is wrong everywhere."
-    if got.ndim == 2 and got.shape[0] == got.shape[1] and close(got, expected.T):
-        return "The gradient is transposed."
-    big = np.abs(expected) > 1e-3 * size
-    if big.sum() > 1:
-        ratios = got[big] / expected[big]
-        if np.ptp(ratios) <= 1e-5 * np.abs(ratios).max():
-            return f"The gradient is {ratios.mean():.6g} times the right one at every entry: a factor is missing."
-    right = np.abs(got - expected) <= 1e-5 * size
-    if right.any():
-        return f"{int((~right).sum())} of {got.size} entries are wrong, the others are right."
-    return ""
+        return f"{np.count_nonzero(~np.isfinite(got))} entries are not finite"
+    if np.isnan(expected).any():
+        return None  # shapes and sums mean little where entries are missing
+    largest = _largest(row)
+    if not largest:
+        return "expected is 0 everywhere: f does not depend on this argument here"
+    close = lambda a, b: a.shape == b.shape and np.max(np.abs(a - b)) <= max(row.rtol, 1e-6) * largest
+    if close(got, 0 * expected):
+        cause = "the backward returns zeros" if row.order == 1 else "a vjp holds for constant what depends on the input"
+        return f"got is 0 everywhere: {cause}, or the graph is cut (.data, stop_gradient, no_grad)"
+    ratio = float(np.sum(got * expected) / np.sum(expected * expected))
+    if close(got, ratio * expected):
+        if math.isclose(ratio, -1, rel_tol=1e-6):
+            return "got is -expected everywhere: the sign is wrong"
+        lengths = [n for n in dict.fromkeys([*got.shape, got.size]) if n > 1]
+        hits = [f" ({t} = {v}, a length of this array)" for n in lengths for t, v, r in ((f"{n}", n, n), (f"1/{n}", f"1/{n}", 1 / n)) if math.isclose(ratio, r, rel_tol=1e-6)]
+        return f"got is {ratio:.6g} x expected everywhere" + (hits[0] if hits else "")
+    if got.ndim == 2 and close(got, expected.T):
+        return "got is expected transposed"
+    if got.ndim == 2 and close(got.ravel(), expected.T.ravel()):
+        return "got is expected transposed, then reshaped: use .T, not .reshape"
+    if close(got.ravel(), expected.ravel()[::-1]):
+        return "got is expected in reverse order"
+    if close(np.sort(got.ravel()), np.sort(expected.ravel())):
+        return "the right numbers stand in wrong places"
+    if close(np.abs(got), np.abs(expected)):
+        return "only signs are wrong"
+    if close(got - expected, np.full(got.shape, np.mean(got - expected))):
+        return f"got is expected + {np.mean(got - expected):.6g} everywhere"
+    return None
+
+
+def _entry(name, index):
+    """`x[1, 2]`, as one would write it."""
+    return f"{name}[{', '.join(map(str, index))}]" if index else name
+
+
+def _first(mask):
+    return tuple(int(k) for k in np.argwhere(mask)[0])

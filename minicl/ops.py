@@ -8,8 +8,9 @@ is why gradients have gradients. Broadcasting is undone by the engine.
 import numpy as np
 
 from . import arrays as _arrays
+from . import engine as _engine
 from .arrays import is_array, namespace
-from .engine import Primitive, Tensor, add, astype, broadcast_to, copy, identity, primitive, reshape, sum_to
+from .engine import Primitive, Tensor, add, astype, broadcast_to, copy, identity, primitive, reshape
 
 _broadcast = "from the right, each pair of axes must be equal or 1. Reshape one, or add an axis with [:, None]."
 _float_only = "This function has a kink, so it is not analytic: use central differences, not the complex step"
@@ -781,7 +782,7 @@ METHODS |= {
     + (matmul, copy, astype, argmax, argmin)
 }
 
-PRIMITIVES = {p.__name__: p for p in list(globals().values()) if isinstance(p, Primitive)}
+PRIMITIVES = {p.__name__: p for p in [*vars(_engine).values(), *globals().values()] if isinstance(p, Primitive)}
 
 
 Tensor._operators = {

@@ -57,7 +57,9 @@ def _once(f, level):
     try:
         return next(tape.replay)
     except StopIteration:
-        raise RuntimeError("checkpoint: the function called once() more often in its second pass than in its first.") from None
+        raise RuntimeError(
+            "checkpoint: the function called once() more often in its second pass than in its first."
+        ) from None
 
 
 def checkpoint(f, *args):

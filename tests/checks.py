@@ -6,9 +6,9 @@ A gradient is taken with a random cotangent and compared at every index, relativ
 import math
 
 import numpy as np
+from differences import assert_close, central, complex_step
 
 import minicl as mc
-from differences import assert_close, central, complex_step
 
 
 def moved(xp, value):
@@ -161,7 +161,9 @@ def check_layout(f, sample, rng):
 
 def check_adjoint(f, arrays, places, xp, rng, rounding=0.0, **params):
     """⟨Ax, y⟩ = ⟨x, Aᵀy⟩ for f linear in the arguments at `places`: to the last bit, since whole numbers stay whole."""
-    arrays = [np.asarray(np.rint(4 * a)) if k in places else a for k, a in enumerate(arrays)]
+    # The other arguments are made whole too, unless rounding is expected (a mean divides).
+    whole = [k in places or (not rounding and np.asarray(a).dtype.kind == "f") for k, a in enumerate(arrays)]
+    arrays = [np.asarray(np.rint(4 * a)) if w else a for w, a in zip(whole, arrays)]
     args = [moved(xp, a) for a in arrays]
     leaves = [mc.tensor(args[k]) for k in places]
     for k, leaf in zip(places, leaves):

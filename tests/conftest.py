@@ -6,10 +6,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: the arrays are small, and threads only get in the way
 
+import fake_cupy
 import numpy as np
 import pytest
-
-import fake_cupy
 
 
 def gpu_is_there():
@@ -47,5 +46,6 @@ def pytest_terminal_summary(terminalreporter):
     counts = [f"{name} {ran.count(name)} tests" for name in LIBRARIES]
     absent = [] if REAL_CUPY else ["cupy did not run (no GPU)"]
     terminalreporter.write_line("array libraries: " + ", ".join(counts + absent))
-    versions = [f"{name} {importlib.metadata.version(name)}" if importlib.util.find_spec(name) else f"{name} is missing" for name in ORACLES]
+    found = {name: importlib.util.find_spec(name) for name in ORACLES}
+    versions = [f"{n} {importlib.metadata.version(n)}" if spec else f"{n} is missing" for n, spec in found.items()]
     terminalreporter.write_line("oracles: " + ", ".join(versions))

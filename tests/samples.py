@@ -5,7 +5,8 @@ every scale, dtype and array library. Lengths are distinct primes, so that a swa
 """
 
 import math
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 

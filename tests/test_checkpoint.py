@@ -4,9 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from differences import assert_close
 
 import minicl as mc
-from differences import assert_close
 
 
 def both(f, leaves, c):

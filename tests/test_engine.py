@@ -12,9 +12,9 @@ import weakref
 
 import numpy as np
 import pytest
+from differences import assert_close
 
 import minicl as mc
-from differences import assert_close
 
 
 @pytest.fixture
@@ -572,7 +572,7 @@ def test_no_grad_as_a_decorator_and_nested():
 def test_no_grad_ends_with_an_error():
     x = mc.tensor(2.0)
     with pytest.raises(ZeroDivisionError), mc.no_grad():
-        1 / 0
+        raise ZeroDivisionError
     assert (x * x).origin is not None
 
 
@@ -748,7 +748,7 @@ HEAVY = ("scipy", "matplotlib", "sklearn", "cupy", "torch", "IPython", "pandas",
 
 
 def test_import_loads_numpy_and_nothing_heavier():
-    program = "import sys, minicl; print([m for m in %r if m in sys.modules])" % (HEAVY,)
+    program = f"import sys, minicl; print([m for m in {HEAVY!r} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

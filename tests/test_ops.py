@@ -1,12 +1,12 @@
 """Every primitive: each sample under each array library, each dtype, to order 2; linear ones as exact adjoints."""
 
+import checks
 import numpy as np
 import pytest
-
-import checks
-import minicl as mc
 from differences import assert_close, central
 from samples import SAMPLES
+
+import minicl as mc
 
 CASES = [pytest.param(name, s, id=f"{name}-{k}") for name, samples in SAMPLES.items() for k, s in enumerate(samples)]
 KINKS = {"abs", "relu", "leaky_relu", "elu", "maximum", "minimum", "clip", "max", "min"}  # no complex step through them

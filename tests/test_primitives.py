@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from differences import assert_close, central
 
 import minicl as mc
-from differences import assert_close, central
 
 
 @mc.primitive

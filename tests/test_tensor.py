@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from differences import assert_close
 
 import minicl as mc
-from differences import assert_close
 
 
 def leaf(*shape, dtype=float):

@@ -31,7 +31,9 @@ def reduce_loss(values, reduction, weights=None, name="loss"):
 
 def _same_shape(a, b, name):
     if tuple(a.shape) != tuple(b.shape):
-        raise ValueError(f"{name}: shapes {tuple(a.shape)} and {tuple(b.shape)} must be equal; nothing is broadcast here.")
+        raise ValueError(
+            f"{name}: shapes {tuple(a.shape)} and {tuple(b.shape)} must be equal; nothing is broadcast here."
+        )
 
 
 def mse_loss(prediction, target, reduction="mean"):
@@ -61,10 +63,14 @@ def _labels(scores, labels, name):
     if raw.dtype.kind not in "iu":
         raise TypeError(f"{name}: labels must be integers, got {raw.dtype}.")
     if raw.shape != scores.shape[:-1]:
-        raise ValueError(f"{name}: scores of shape {scores.shape} need labels of shape {scores.shape[:-1]}, got {raw.shape}.")
+        raise ValueError(
+            f"{name}: scores of shape {scores.shape} need labels of shape {scores.shape[:-1]}, got {raw.shape}."
+        )
     classes = scores.shape[-1]
     if raw.size and (int(raw.min()) < 0 or int(raw.max()) >= classes):
-        raise ValueError(f"{name}: labels lie between {raw.min()} and {raw.max()}, the {classes} classes from 0 to {classes - 1}.")
+        raise ValueError(
+            f"{name}: labels lie between {raw.min()} and {raw.max()}, the {classes} classes from 0 to {classes - 1}."
+        )
     return raw
 
 
@@ -171,4 +177,6 @@ def binary_cross_entropy_with_logits(logits, target, weight=None, pos_weight=Non
     _same_shape(logits, target, "binary_cross_entropy_with_logits")
     yes = target * softplus(-logits)
     values = (yes if pos_weight is None else yes * pos_weight) + (1 - target) * softplus(logits)
-    return reduce_loss(values if weight is None else values * weight, reduction, name="binary_cross_entropy_with_logits")
+    return reduce_loss(
+        values if weight is None else values * weight, reduction, name="binary_cross_entropy_with_logits"
+    )

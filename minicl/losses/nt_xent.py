@@ -46,7 +46,9 @@ def nt_xent(z1, z2, temperature=0.5, reduction="mean"):
     """
     z1, z2 = _as_arrays(z1), _as_arrays(z2)
     if z1.ndim != 2 or z1.shape != z2.shape:
-        raise ValueError(f"nt_xent: shapes {tuple(z1.shape)} and {tuple(z2.shape)}; give two views of one shape (N, d).")
+        raise ValueError(
+            f"nt_xent: shapes {tuple(z1.shape)} and {tuple(z2.shape)}; give two views of one shape (N, d)."
+        )
     n = len(z1)
     if not n:
         raise ValueError("nt_xent: the batch is empty; give at least one image.")
@@ -55,6 +57,8 @@ def nt_xent(z1, z2, temperature=0.5, reduction="mean"):
     u = normalize(concatenate([z1, z2]))
     xp = namespace(_raw(u))
     itself = xp.eye(2 * n, dtype=bool)
-    scores = where(itself, -np.inf, u @ u.T / temperature)  # −inf before the softmax: an anchor is no candidate of its own
+    scores = where(
+        itself, -np.inf, u @ u.T / temperature
+    )  # −inf before the softmax: an anchor is no candidate of its own
     partner = (xp.arange(2 * n) + n) % (2 * n)
     return cross_entropy(scores, partner, reduction=reduction)

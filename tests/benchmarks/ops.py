@@ -46,7 +46,12 @@ def torch_engine(step, n):
     torch.set_num_threads(1)
     x, w = (torch.tensor(a, requires_grad=True) for a in (X, W))
     cotangent, m = torch.tensor(COTANGENT), torch.tensor(SQUARE)
-    functions = {"add": torch.add, "multiply": torch.mul, "sin": lambda y, w: torch.sin(y), "matmul": lambda y, w: y @ m}
+    functions = {
+        "add": torch.add,
+        "multiply": torch.mul,
+        "sin": lambda y, w: torch.sin(y),
+        "matmul": lambda y, w: y @ m,
+    }
     functions["tanh"] = lambda y, w: torch.tanh(y)
     f = functions[step]
 
@@ -63,7 +68,12 @@ def autograd_engine(step, n):
     import autograd.numpy as anp
     from autograd import make_vjp
 
-    functions = {"add": anp.add, "multiply": anp.multiply, "sin": lambda y, w: anp.sin(y), "matmul": lambda y, w: y @ SQUARE}
+    functions = {
+        "add": anp.add,
+        "multiply": anp.multiply,
+        "sin": lambda y, w: anp.sin(y),
+        "matmul": lambda y, w: y @ SQUARE,
+    }
     functions["tanh"] = lambda y, w: anp.tanh(y)
     f = functions[step]
 
@@ -78,7 +88,12 @@ def autograd_engine(step, n):
 
 def plain_numpy(step, n):
     """The forward alone, without an engine: what cannot be saved."""
-    functions = {"add": np.add, "multiply": np.multiply, "sin": lambda y, w: np.sin(y), "matmul": lambda y, w: y @ SQUARE}
+    functions = {
+        "add": np.add,
+        "multiply": np.multiply,
+        "sin": lambda y, w: np.sin(y),
+        "matmul": lambda y, w: y @ SQUARE,
+    }
     functions["tanh"] = lambda y, w: np.tanh(y)
     f = functions[step]
 
@@ -119,9 +134,15 @@ def main():
     here = [n for n in ENGINES if n in ("minicl", "numpy forward") or importlib.util.find_spec(n)]
     for name in ENGINES.keys() - set(here):
         print(f"{name}: not installed, left out")
-    print(f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, 1 thread, float64 {SHAPE}")
+    print(
+        f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, 1 thread, float64 {SHAPE}"
+    )
     print(f"microseconds an operation, forward + backward, median of {repeats} interleaved repeats\n")
-    print(f"{'operation':10s}" + "".join(f"{n:>15s}" for n in here) + "".join(f"{'ratio to ' + n:>19s}" for n in here[1:-1]))
+    print(
+        f"{'operation':10s}"
+        + "".join(f"{n:>15s}" for n in here)
+        + "".join(f"{'ratio to ' + n:>19s}" for n in here[1:-1])
+    )
     for step in ("add", "multiply", "sin", "tanh", "matmul"):
         found = measure(step, here, repeats)
         ratios = "".join(f"{found['minicl'] / found[n]:19.2f}" for n in here[1:-1])

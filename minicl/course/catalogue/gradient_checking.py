@@ -626,8 +626,9 @@ def _shown(backward):
     """A cotangent that shows the error."""
     y = np.asarray(Code(backward.forward).value()(backward.x))
     g = np.arange(1.0, y.size + 1).reshape(y.shape)
+    four_digits = np.vectorize(lambda value: float(f"{value:.4g}") + 0.0)  # + 0.0: no -0
     with np.errstate(all="ignore"):
-        right, wrong = (np.round(Code(text).value()(g, backward.x), 12) for text in (backward.right, backward.wrong))
+        right, wrong = (four_digits(Code(text).value()(g, backward.x)) for text in (backward.right, backward.wrong))
     shown = f"for g = {source(g)} it gives {source(wrong)}, the derivative is {source(right)}"
     return f"This backward is wrong ({backward.name}): {shown}."
 
