@@ -123,7 +123,7 @@ def std(x, axis=None, ddof=0, keepdims=False, correction=None):
     x, axis = _as_arrays(x), _axis(axis)
     deviation = x - mean(x, axis=axis, keepdims=True)
     freedom = _freedom("std", x, axis, ddof, correction)
-    return norm(deviation, axis=axis, keepdims=keepdims) / (math.sqrt(freedom) if freedom == freedom else freedom)
+    return norm(deviation, axis=axis, keepdims=keepdims) / math.sqrt(freedom)
 
 
 def _freedom(name, x, axis, ddof, correction):
@@ -131,8 +131,7 @@ def _freedom(name, x, axis, ddof, correction):
         if ddof:
             raise ValueError(f"{name}: ddof and correction are two names for one number; give one of them.")
         ddof = correction
-    n = _count(x, axis) - ddof
-    return n if n > 0 else math.nan  # as NumPy: the variance of one value with ddof=1 is not known
+    return builtins.max(_count(x, axis) - ddof, 0)  # as NumPy: one value with ddof=1 gives 0/0, which is nan
 
 
 def prod(x, axis=None, keepdims=False):
@@ -147,6 +146,8 @@ def prod(x, axis=None, keepdims=False):
     24.0
     """
     x, axis = _as_arrays(x), _axis(axis)
+    if x.dtype.kind in "iub":
+        x = sum(x, axis=())  # adds nothing up, but widens small integers as NumPy does
     kept = _kept_shape(x.shape, axis)
     reduced = [k for k, (n, m) in enumerate(zip(x.shape, kept)) if n != m]
     stay = [k for k in range(x.ndim) if k not in reduced]
@@ -214,7 +215,7 @@ def norm(x, ord=2, axis=None, keepdims=False):
     elif ord == -math.inf:
         length = -max(-abs(x), axis=axis, keepdims=True)
     elif ord == 0:
-        length = namespace(_raw(x)).asarray((_raw(x) != 0).sum(axis=axis, keepdims=True), dtype=x.dtype)
+        length = sum(where(_raw(x) != 0, 1.0, 0.0 * x), axis=axis, keepdims=True)
     elif ord == 1:
         length = sum(abs(x), axis=axis, keepdims=True)
     elif isinstance(ord, (int, float)):
@@ -606,7 +607,7 @@ def pad(x, pad_width, mode="constant", constant_values=0.0):
         raise ValueError(f'pad: mode {mode!r} is not known; use "constant", "edge", "reflect", "symmetric" or "wrap".')
     for axis, (before, after) in enumerate(pairs):
         if before or after:
-            x = take(x, np.pad(np.arange(x.shape[axis]), (before, after), mode=mode), axis=axis)
+            x = take(x, np.pad(np.arange(x.shape[axis]), (before, after), mode=mode).tolist(), axis=axis)
     return x
 
 

@@ -9,19 +9,21 @@ import inspect
 import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import NamedTuple
 
 import numpy as np
 
 from .arrays import device_of, is_array, to_numpy
-from .engine import Tensor, enable_grad, grad, no_grad, tensor
+from .engine import Tensor, enable_grad, grad, tensor
 from .ops import sum as _sum
 from .ops import to_device
 
 STEP = 2e-3  # of the first differences, relative to the entry that moves; it is adapted where this is not good enough
 _CENTRAL, _COMPLEX = "central differences", "complex step"
 _SHOWN = 24  # entries of the largest input that an error message writes out
+_DEFAULTS = {"rtol": None, "method": "auto", "argnums": None, "kinks": "raise"}
 
 
 class GradientError(AssertionError):
@@ -119,42 +121,42 @@ def check(
     got is 0.666667 x expected everywhere
     """
     _check_options(order, method, kinks)
-    order = order if vjp is None else 1
     arrays = [x.data if isinstance(x, Tensor) else x for x in arrays]
     places = _places(argnums, len(arrays))
-    names = _names(f, arrays, places)
+    names = _names(f, len(arrays), places)
     native = [_point(arrays[k], name, k) for k, name in zip(places, names)]
-    report = Report(_Call(f, arrays, dict(order=order, seed=seed, rtol=rtol, method=method, argnums=argnums, kinks=kinks)))
+    report = Report(f, arrays, order=order, seed=seed, rtol=rtol, method=method, argnums=argnums, kinks=kinks)
     rng = np.random.default_rng(seed)
 
     function = _Forward(f, arrays, places, names, bare=vjp is not None)
     values = _values(function, native, "f")
-    wide, note = _in_float64(function, native)
-    report._note(note)
-    sizes = [np.abs(y) for y in values]  # what rounding of the outputs is relative to
-    for k in range(1, order + 1):
-        weights = _weights(rng, sizes, values)
+    wide = _in_float64(function, native, report)
+    low = _eps(*(values if wide is None else function(wide)))  # f may compute in less than it is given
+    sizes = [np.abs(y) for y in values]
+    for k in range(1, order + 1 if vjp is None else 2):
+        weights = _weights(rng, sizes)
+        weights = [np.asarray(c, y.dtype) for c, y in zip(weights, values)]
         gradient = _Gradient(function, len(native)) if vjp is None else _ByHand(vjp, arrays, places)
         if k == 1 and vjp is None:
-            _check_purity(function, native, weights)
-        found = _found(gradient, [*native, *weights], native, names, k)
-        scene = _Scene(function, wide or native, weights, sizes, _eps(*native, *values))
-        rows = [
-            _row(k, name, place, got, scene, rtol, method if k == 1 else "central")
-            for place, (name, got) in enumerate(zip(names, found))
-        ]
+            _refuse_impure(function, native, weights)
+        found = gradient([*native, *weights])
+        if report._misfit(found, native, names):
+            break
+        scene = _Scene(k, names, function, wide or native, weights, sizes, low, _eps(*native, *values))
+        rows = [_row(scene, place, g, rtol, method if k == 1 else "central") for place, g in enumerate(found)]
         report._add(rows)
         if k == 2 and report.passed and not report.kinks:
-            other = _weights(rng, sizes, values)
+            other = [np.asarray(u, y.dtype) for u, y in zip(_weights(rng, sizes), values)]
             report._add_symmetry(weights, found, other, gradient([*native, *other]), rows)
-        _values(function, native, "f", before=values)  # a cache or a counter shows itself late
+        _values(function, native, "f", before=values)  # a counter or a cache shows itself late
         if not report.passed or k == order:
             break
-        sizes = [row.size for row in rows]
-        names = names + _weight_names(k, len(weights))
         native, wide = [*native, *weights], wide and [*wide, *(np.asarray(c, float) for c in weights)]
-        function, values = gradient, _values(gradient, native, f"the gradient of order {k}", before=found)
-        _check_two_walks(gradient, native, values, names, k)
+        names = names + _weight_names(k, len(weights))
+        function, sizes = gradient, [row.natural for row in rows]
+        values = _values(function, native, f"the gradient of order {k}", before=found)
+        if report._two_walks_differ(function, native, values, names):
+            break
     if raises and not report.passed:
         raise GradientError(report)
     return report
@@ -178,14 +180,14 @@ def _places(argnums, count):
     return list(dict.fromkeys(k % count for k in places))
 
 
-def _names(f, arrays, places):
+def _names(f, count, places):
     """The parameters of f as its author calls them."""
     try:
         parameters = [p for p in inspect.signature(f).parameters.values() if p.kind <= p.POSITIONAL_OR_KEYWORD]
     except (TypeError, ValueError):
         parameters = []
-    if len(parameters) < len(arrays):
-        return ["x"] if len(arrays) == 1 else [f"x{k}" for k in places]
+    if len(parameters) < count:
+        return ["x"] if count == 1 else [f"x{k}" for k in places]
     return [parameters[k].name for k in places]
 
 
@@ -230,39 +232,23 @@ def _values(function, arrays, what, before=None):
     return values
 
 
-def _in_float64(function, native):
-    """The point in float64, if f takes that; and a note if not."""
+def _in_float64(function, native, report):
+    """The point in float64; None if f does not take that."""
     wide = [x.astype(float) for x in native]
-    if all(x.dtype == float for x in native):
-        return wide, None
-    try:
-        function(wide)
-    except Exception as error:
-        return None, f"differences are computed in {_coarsest(native)}, since f refuses float64: {error}"
-    return wide, None
+    if any(x.dtype != float for x in native):
+        try:
+            function(wide)
+        except Exception as error:
+            report.notes.append(f"differences are computed in low precision, since f refuses float64: {error}")
+            return None
+    return wide
 
 
-def _weights(rng, sizes, values):
-    """Random numbers away from 0; the outputs are brought to one scale, so that each has its say."""
-    scales = [max(np.max(s, initial=0.0), 1e-300) for s in sizes] if len(sizes) > 1 else [1.0]
-    return [
-        np.asarray(rng.choice([-1.0, 1.0], y.shape) * rng.uniform(0.5, 1.5, y.shape) / scale * min(scales), y.dtype)
-        for y, scale in zip(values, scales)
-    ]
-
-
-def _found(gradient, arrays, points, names, order):
-    """What the engine says, in the shape and the dtype of the arguments."""
-    found = gradient(arrays)
-    if len(found) != len(points):
-        raise ValueError(f"check: vjp returned {len(found)} gradients for {len(points)} arguments.")
-    for k, (g, x, name) in enumerate(zip(found, points, names)):
-        if g.shape != x.shape or g.dtype != x.dtype:
-            raise ValueError(
-                f"check: the gradient of order {order} for argument {k} ({name}) has shape {g.shape} and dtype {g.dtype}, "
-                f"the argument {x.shape} and {x.dtype}; they must be equal."
-            )
-    return found
+def _weights(rng, sizes):
+    """Random numbers away from 0; outputs of very different size are brought nearer, so that each has its say."""
+    tops = [np.max(s, initial=0.0) for s in sizes]
+    scales = [max(top / max(tops), 1e-4) if max(tops) else 1.0 for top in tops]
+    return [rng.choice([-1.0, 1.0], s.shape) * rng.uniform(0.5, 1.5, s.shape) / t for s, t in zip(sizes, scales)]
 
 
 # --------------------------------------------------------------------------- f and its gradients as functions of arrays
@@ -284,7 +270,7 @@ class _Forward:
         args = list(self.arrays)
         for k, x in zip(self.places, leaves):
             args[k] = x.data if self.bare else x
-        with enable_grad() if differentiable else no_grad():
+        with enable_grad():
             y = self.f(*args)
         outputs = list(y) if isinstance(y, (tuple, list)) else [y]
         if not outputs:
@@ -351,7 +337,7 @@ def _device(y):
     return y.device if isinstance(y, Tensor) else device_of(y)
 
 
-def _check_purity(function, native, weights):
+def _refuse_impure(function, native, weights):
     """No vjp may write into what it is given: another branch of a graph may need it."""
     beside = [tensor(np.zeros_like(c)) for c in weights]  # the older leaf: its cotangent is looked at last
     leaves = function.leaves(native)
@@ -367,19 +353,6 @@ def _check_purity(function, native, weights):
     for g, c in zip(gradients[len(leaves) :], weights):
         if not np.array_equal(to_numpy(g), c):
             raise ValueError("check: the backward of f changes its cotangent g in place. Let it work on a copy.")
-
-
-def _check_two_walks(gradient, native, values, names, order):
-    """A gradient must be the same number whether it is recorded or not (a fused primitive has two rules)."""
-    recorded = gradient.tensors(gradient.leaves(native), differentiable=True)
-    for g, y, name in zip(recorded, values, names):
-        difference = np.abs(to_numpy(g) - y)
-        if np.max(difference, initial=0.0) > _tolerance(_eps(y), _CENTRAL) * np.max(np.abs(y), initial=0.0):
-            i = _first(difference == difference.max())
-            raise ValueError(
-                f"check: the gradient of order {order} at {_entry(name, i)} is {y[i]:.9g}, but {to_numpy(g)[i]:.9g} under "
-                "differentiable=True: a joint vjp and its composed definition differ."
-            )
 
 
 # ----------------------------------------------------------------------------------------------- slopes by differences
@@ -409,13 +382,9 @@ class _Probe(NamedTuple):
     def sharp(self, tolerance):
         return not abs(self.jump) <= max(tolerance, 16 * self.noise)
 
-    @property
-    def lasting(self):
-        """On a smooth function the difference of right and left slope halves with h."""
-        return not abs(self.jumps[1]) <= 0.75 * abs(self.jumps[0])
 
 
-def _probe(rise, x, i, h, size, eps):
+def _probe(rise, x, i, size, eps, h):
     central, left, right, far = [], [], [], 0.0
     for t in (h, h / 2, h / 4):
         (up, forth), (down, back) = (_moved(rise, x, i, step) for step in (t, -t))
@@ -442,25 +411,28 @@ class _Slopes(NamedTuple):
     slope: np.ndarray
     error: np.ndarray
     step: np.ndarray
+    scale: np.ndarray  # the length on which f may be expected to change
     kinks: dict
 
 
 def _measure(rise, x, size, eps, rtol):
     """Slopes of a function at every entry of x, from its rise(x′) = f(x′) − f(x), of which `size` is the scale."""
     top = np.max(np.abs(x), initial=0.0)
-    slope, error, step, kinks = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape), {}
+    slopes = _Slopes(*(np.zeros(x.shape) for _ in range(4)), {})
     with np.errstate(all="ignore"):
-        first = {i: _probe(rise, x, i, STEP * (max(abs(x[i]), 1e-3 * top) or 1.0), size, eps) for i in np.ndindex(x.shape)}
+        probe = {i: partial(_probe, rise, x, i, size, eps) for i in np.ndindex(x.shape)}
+        first = {i: probe[i](STEP * (max(abs(x[i]), 1e-3 * top) or 1.0)) for i in probe}
         clean = [abs(p.slope) for p in first.values() if p.error < 1e-2 * abs(p.slope)]
         for i, p in first.items():
             largest = max([*clean, abs(p.slope) if math.isfinite(p.slope) else 0.0])
-            tried = _adapted(lambda h: _probe(rise, x, i, h, size, eps), p, largest, rtol, 0.1 * max(1.0, top))
-            last = min(tried, key=lambda p: p.step)
+            tried = _adapted(probe[i], p, largest, rtol, roof=0.1 * max(1.0, top))
             best = min(tried, key=lambda p: p.error)
-            if last.sharp(rtol * largest) and last.lasting:
-                kinks[i] = last
-            slope[i], error[i], step[i] = best.slope, best.error, best.step
-    return _Slopes(slope, error, step, kinks)
+            slopes.slope[i], slopes.error[i], slopes.step[i] = best.slope, best.error, best.step
+            slopes.scale[i] = max(p.step, best.step) / STEP
+            kink = _kink(tried, rtol * largest)
+            if kink:
+                slopes.kinks[i] = kink
+    return slopes
 
 
 def _adapted(probe, first, largest, rtol, roof):
@@ -472,7 +444,7 @@ def _adapted(probe, first, largest, rtol, roof):
         if not p.spread <= max(target, 4 * p.noise) or p.sharp(rtol * largest):
             high = p.step
             step = math.sqrt(low * high) if low else high / 16
-            if p.noise * p.step / step > rtol * largest:  # the next would see rounding only
+            if p.spread < math.inf and p.noise * p.step / step > max(rtol, 1e-5) * largest:  # the next sees rounding only
                 break
         elif p.noise > target:
             low = p.step
@@ -483,6 +455,21 @@ def _adapted(probe, first, largest, rtol, roof):
             break
         tried.append(probe(step))
     return tried
+
+
+def _kink(tried, tolerance):
+    """The probe with the shortest step at which a kink shows, None if there is no kink.
+
+    On a smooth function the right slope minus the left falls as h; at a kink it stays.
+    """
+    tried = sorted(tried, key=lambda p: -p.step)
+    last = tried[-1]
+    sharp = [p for p in tried if p.sharp(tolerance)]
+    if not sharp or (last.spread <= max(tolerance, 4 * last.noise) and last is not sharp[-1]):
+        return None
+    jumps = [abs(p.jumps[1]) for p in sharp[-2:]] if len(sharp) > 1 else [abs(j) for j in last.jumps]
+    ratio = sharp[-1].step / sharp[-2].step if len(sharp) > 1 else 0.5
+    return None if jumps[1] <= jumps[0] * ratio**0.25 else sharp[-1]
 
 
 def numerical_gradient(f, x, h=None):
@@ -522,13 +509,13 @@ def numerical_gradient(f, x, h=None):
     array([ 3.25, 12.25])
     """
     x = np.array(to_numpy(x), dtype=float)
-    start = _number(f(x.copy()), "numerical_gradient")
-    rise = lambda moved: _number(f(moved), "numerical_gradient") - start
+    value = lambda moved: _number(f(moved), "numerical_gradient")
     if h is None:
-        return _measure(rise, x, abs(start), np.finfo(float).eps, 1e-7).slope
+        start = value(x.copy())
+        return _measure(lambda moved: value(moved) - start, x, abs(start), np.finfo(float).eps, 1e-7).slope
     gradient = np.zeros(x.shape)
     for i in np.ndindex(x.shape):
-        (up, _), (down, _) = (_moved(rise, x, i, step) for step in (h, -h))
+        (up, _), (down, _) = (_moved(value, x, i, step) for step in (h, -h))
         gradient[i] = (up - down) / (2 * h)
     return gradient
 
@@ -559,7 +546,7 @@ def numerical_jacobian(f, x, h=None):
     """
     x = np.array(to_numpy(x), dtype=float)
     shape = to_numpy(f(x.copy())).shape
-    rows = [numerical_gradient(lambda z: to_numpy(f(z))[i], x, h) for i in np.ndindex(shape)]
+    rows = [numerical_gradient(lambda z, i=i: to_numpy(f(z))[i], x, h) for i in np.ndindex(shape)]
     return np.array(rows).reshape(shape + x.shape)
 
 
@@ -680,13 +667,16 @@ def adjoint(A, At, x_shape, y_shape, seed=0):
 
 
 class _Scene(NamedTuple):
-    """One order of a check: the function, the point, the weights, and how large the outputs and their rounding are."""
+    """What is differentiated at one order: the number s = Σ c y, as a function of the point."""
 
+    order: int
+    names: list
     function: object
     point: list
     weights: list
-    sizes: list
-    eps: float  # of the gradients that are checked
+    sizes: list  # of the outputs: what their rounding is relative to
+    low: float  # the rounding of the outputs
+    eps: float  # and of the gradients that are checked
 
 
 @dataclass
@@ -703,7 +693,7 @@ class Row:
     allowed: np.ndarray
     undecided: np.ndarray
     rtol: float
-    size: np.ndarray
+    natural: np.ndarray  # the usual size of such a slope, which its rounding is relative to
     kinks: list
 
     @property
@@ -713,8 +703,8 @@ class Row:
 
     @property
     def worst(self):
-        """Index of the largest error, None if nothing was compared."""
-        seen = np.where(np.isnan(self.errors), -1.0, self.errors)
+        """Index of the largest error (of a wrong entry, if there is one), None if nothing was compared."""
+        seen = np.where(np.isnan(self.errors) | (self.wrong.any() & ~self.wrong), -1.0, self.errors)
         return _first(seen == seen.max()) if seen.size and seen.max() >= 0 else None
 
     @property
@@ -744,12 +734,8 @@ class Kink:
         return f"{where}: the {slopes} is {self.left:.6g} on the left and {self.right:.6g} on the right. Move the probe"
 
 
-def _row(order, name, place, got, scene, rtol, method):
-    x = scene.point[place]
-    base = scene.function(scene.point)
-    low = _eps(*base, *scene.point)  # larger where f computes in low precision
-    near = rtol or _tolerance(max(scene.eps, low), _CENTRAL)
-    size = float(np.sqrt(sum(np.sum((c * s) ** 2.0) for c, s in zip(scene.weights, scene.sizes))))
+def _row(scene, place, got, rtol, method):
+    x, name, base = scene.point[place], scene.names[place], scene.function(scene.point)
 
     def outputs(moved):
         return scene.function([*scene.point[:place], moved, *scene.point[place + 1 :]])
@@ -757,45 +743,41 @@ def _row(order, name, place, got, scene, rtol, method):
     def rise(moved):
         return sum(np.sum(c * (y - b), dtype=float) for c, y, b in zip(scene.weights, outputs(moved), base))
 
-    slopes = _measure(rise, x, size, low, near)
-    natural = size * STEP / np.where(slopes.step > 0, slopes.step, np.inf)  # what a slope of this function may be
-    floor = 16 * scene.eps * natural
-    expected, error, reason = slopes.slope, slopes.error, None
-    if method != "central":
-        exact, reason = _by_complex_step(outputs, scene.weights, x, slopes, name, low)
-        if reason and method == "complex":
-            raise TypeError(f'check: method="complex" does not fit {name}: {reason}. Use "auto" or "central".')
-        if not reason:
-            expected, error = exact, np.zeros(x.shape)
-            near = rtol or _tolerance(max(scene.eps, low), _COMPLEX)
-    if method == "central" or reason:
-        floor = floor + 16 * low * natural / STEP
-        used = _CENTRAL
-    else:
-        used = _COMPLEX
-    kinks = [
-        Kink(order, name, i, float(x[i]), p.left, p.right, p.step / 4) for i, p in slopes.kinks.items()
-    ]
+    size = math.sqrt(sum(np.sum((c * s) ** 2.0) for c, s in zip(scene.weights, scene.sizes)))
+    near = rtol or _tolerance(max(scene.eps, scene.low), _CENTRAL)
+    slopes = _measure(rise, x, size, scene.low, near)
     at_kink = np.zeros(x.shape, bool)
     for i in slopes.kinks:
         at_kink[i] = True
+    natural = size / slopes.scale  # the usual size of a slope
+    expected, error, used, reason = slopes.slope, slopes.error, _CENTRAL, None
+    floor = 16 * (scene.eps * natural + scene.low * size / slopes.step)  # what rounding alone can make
+    if method != "central":
+        exact, reason = _by_complex_step(outputs, scene, x, slopes, at_kink, name)
+        if reason and method == "complex":
+            raise TypeError(f'check: method="complex" does not fit {name}: {reason}. Use "auto" or "central".')
+        if not reason:
+            expected, error, used = exact, np.zeros(x.shape), _COMPLEX
+            floor = 16 * scene.eps * natural
+            near = rtol or _tolerance(scene.eps, _COMPLEX)
     expected = np.where(at_kink, np.nan, expected)
     largest = np.max(np.abs(expected), where=~at_kink, initial=0.0)
+    allowed = near * largest + floor
     with np.errstate(all="ignore"):
         difference = np.abs(np.asarray(got, float) - expected)
         errors = np.where(difference == 0, 0.0, difference / (largest + floor / near))
-    errors = np.where(np.isfinite(got), np.where(at_kink, np.nan, errors), np.inf)
-    allowed = near * largest + floor
-    undecided = (errors > near) & (difference <= allowed + 4 * error)
-    size = np.maximum(np.abs(got), natural)
-    return Row(order, name, used, reason, got, expected, errors, allowed, undecided, near, size, kinks)
+    undecided = (errors > near) & (difference <= allowed + 4 * error) & np.isfinite(got)
+    errors[~np.isfinite(got)] = np.inf  # at a kink too
+    kinks = [Kink(scene.order, name, i, float(x[i]), p.left, p.right, p.step / 4) for i, p in slopes.kinks.items()]
+    natural = np.maximum(np.abs(got, dtype=float), natural)
+    return Row(scene.order, name, used, reason, got, expected, errors, allowed, undecided, near, natural, kinks)
 
 
-def _by_complex_step(outputs, weights, x, slopes, name, eps):
+def _by_complex_step(outputs, scene, x, slopes, at_kink, name):
     """The gradient by a complex step, and why it cannot be used (None if it can)."""
-    if x.dtype != float or eps > np.finfo(float).eps:
+    if x.dtype != float or scene.low > np.finfo(float).eps:
         return None, "f computes in low precision"
-    height = lambda z: sum(np.sum(c * np.imag(y)) for c, y in zip(weights, outputs(z)))
+    height = lambda z: sum(np.sum(c * np.imag(y), dtype=float) for c, y in zip(scene.weights, outputs(z)))
     try:
         with np.errstate(all="ignore"):
             exact = _complex_gradient(height, x, 1e-20 / STEP * slopes.step)
@@ -803,13 +785,11 @@ def _by_complex_step(outputs, weights, x, slopes, name, eps):
         return None, str(error).partition(". Fix:")[0].rstrip(".")
     if not np.isfinite(exact).all():
         return None, "f of a complex number is not finite"
-    largest = np.max(np.abs(slopes.slope), where=np.isfinite(slopes.slope), initial=0.0)
-    known = np.isfinite(slopes.error)
-    for i in slopes.kinks:
-        known[i] = False
-    apart = np.abs(exact - slopes.slope) > 1e-6 * largest + 8 * slopes.error
-    if (apart & known).any():
-        i = _first(apart & known)
+    known = np.isfinite(slopes.error) & ~at_kink
+    largest = np.max(np.abs(slopes.slope), where=known, initial=0.0)
+    apart = known & (np.abs(exact - slopes.slope) > 1e-6 * largest + 8 * slopes.error)
+    if apart.any():
+        i = _first(apart)
         return None, (
             f"at {_entry(name, i)} it gives {exact[i]:.6g}, differences {slopes.slope[i]:.6g}: f is not analytic "
             "(abs, real parts, or NumPy on the data)"
@@ -830,27 +810,7 @@ def _eps(*arrays):
     return max(float(np.finfo(x.dtype).eps) for x in arrays if x.dtype.kind in "fc")
 
 
-def _coarsest(arrays):
-    return max((x.dtype for x in arrays), key=lambda dtype: np.finfo(dtype).eps)
-
-
 # ----------------------------------------------------------------------------------------------------------- the report
-
-
-class _Call(NamedTuple):
-    """How the check was called, to write it down again."""
-
-    f: object
-    arrays: list
-    options: dict
-
-    def source(self):
-        name = getattr(self.f, "__name__", "f")
-        defaults = dict(rtol=None, method="auto", argnums=None, kinks="raise")
-        options = [f"{k}={v!r}" for k, v in self.options.items() if k not in defaults or v != defaults[k]]
-        small = sum(np.size(to_numpy(x)) for x in self.arrays if is_array(x)) <= _SHOWN
-        arrays = [_source(x, small) for x in self.arrays]
-        return f"minicl.gradcheck.check({', '.join([name if name.isidentifier() else 'f', *arrays, *options])})"
 
 
 def _source(x, small=True):
@@ -886,16 +846,50 @@ class Report:
         What the wrong gradient has to do with the right one, if that is plain to see.
     """
 
-    def __init__(self, call):
-        self._call = call
+    def __init__(self, f, arrays, **options):
+        self.f, self.arrays, self.options = f, arrays, options
         self.rows, self.notes, self.asymmetry = [], [], None
-        self._symmetric = True
+        self._fault, self._symmetric = None, True
+
+    @property
+    def source(self):
+        """The call, as a line that repeats it."""
+        name = getattr(self.f, "__name__", "f")
+        options = [f"{k}={v!r}" for k, v in self.options.items() if v != _DEFAULTS.get(k)]
+        small = sum(np.size(to_numpy(x)) for x in self.arrays) <= _SHOWN
+        parts = [name if name.isidentifier() else "f", *(_source(x, small) for x in self.arrays), *options]
+        return f"minicl.gradcheck.check({', '.join(parts)})"
+
+    def _misfit(self, found, points, names):
+        """Whether the gradients have the shapes and dtypes of the arguments; if not, that is the failure."""
+        if len(found) != len(points):
+            self._fault = f"vjp returned {len(found)} gradients for {len(points)} arguments"
+        for g, x, name in zip(found, points, names):
+            if g.shape != x.shape or g.dtype != x.dtype:
+                self._fault = (
+                    f"the gradient with respect to {name} has shape {g.shape} and dtype {g.dtype}, the argument "
+                    f"{x.shape} and {x.dtype}; they must be equal"
+                )
+        return self._fault
+
+    def _two_walks_differ(self, gradient, native, values, names):
+        """A fused primitive has one rule for a plain gradient and one for a recorded one: they must agree."""
+        recorded = gradient.tensors(gradient.leaves(native), differentiable=True)
+        for g, y, name in zip(recorded, values, names):
+            difference = np.abs(to_numpy(g) - y)
+            if np.max(difference, initial=0.0) > _tolerance(_eps(y), _COMPLEX) * np.max(np.abs(y), initial=0.0):
+                i = _first(difference == difference.max())
+                self._fault = (
+                    f"the gradient at {_entry(name, i)} is {y[i]:.9g}, but {to_numpy(g)[i]:.9g} under "
+                    "differentiable=True: a joint vjp and its composed definition differ"
+                )
+        return self._fault
 
     def _add(self, rows):
         self.rows += rows
         for row in rows:
             if row.reason:
-                self._note(f"central differences for {row.name}: {row.reason}")
+                self.notes.append(f"central differences for {row.name}: {row.reason}")
 
     def _add_symmetry(self, v, hv, u, hu, rows):
         left = sum(np.sum(a * b) for a, b in zip(u, hv))
@@ -905,14 +899,10 @@ class Report:
         self.asymmetry = float(abs(left - right) / size) if size else 0.0
         self._symmetric = bool(abs(left - right) <= allowed)
 
-    def _note(self, text):
-        if text and text not in self.notes:
-            self.notes.append(text)
-
     @property
     def passed(self):
-        bad = any(row.wrong.any() or row.undecided.any() for row in self.rows)
-        return not bad and self._symmetric and not (self.kinks and self._call.options["kinks"] == "raise")
+        bad = self._fault or any(row.wrong.any() or row.undecided.any() for row in self.rows)
+        return not bad and self._symmetric and not (self.kinks and self.options["kinks"] == "raise")
 
     @property
     def kinks(self):
@@ -933,7 +923,9 @@ class Report:
             return None
         wrong = [row for row in self.rows if row.wrong.any()]
         undecided = [row for row in self.rows if row.undecided.any()]
-        if wrong:
+        if self._fault:
+            lines = [self._fault]
+        elif wrong:
             lines = self._wrong_lines(wrong)
         elif undecided:
             lines = self._undecided_lines(max(undecided, key=lambda row: row.error))
@@ -943,7 +935,7 @@ class Report:
             lines = [f'order {self.kinks[0].order}: no derivative exists here (kinks="ignore" leaves such entries out)']
         lines += [f"  kink: {kink}" for kink in self.kinks[:3]]
         lines += [f"  ... and {len(self.kinks) - 3} kinks more"] if len(self.kinks) > 3 else []
-        return "\n".join([*lines, f"  again: {self._call.source()}"])
+        return "\n".join([*lines, f"  again: {self.source}"])
 
     def _wrong_lines(self, wrong):
         row = max(wrong, key=lambda row: row.error)
@@ -979,7 +971,7 @@ class Report:
         return lines + [f"note: {note}" for note in self.notes] + [f"kink: {kink}" for kink in self.kinks]
 
     def _headline(self):
-        return f"gradcheck: {'passed' if self.passed else 'FAILED'} (seed {self._call.options['seed']})"
+        return f"gradcheck: {'passed' if self.passed else 'FAILED'} (seed {self.options['seed']})"
 
     def __repr__(self):
         table = self._table()
@@ -1028,8 +1020,9 @@ def _pattern(row):
         if math.isclose(ratio, -1, rel_tol=1e-6):
             return "got is -expected everywhere: the sign is wrong"
         lengths = [n for n in dict.fromkeys([*got.shape, got.size]) if n > 1]
-        hits = [f" ({t} = {v}, a length of this array)" for n in lengths for t, v, r in ((f"{n}", n, n), (f"1/{n}", f"1/{n}", 1 / n)) if math.isclose(ratio, r, rel_tol=1e-6)]
-        return f"got is {ratio:.6g} x expected everywhere" + (hits[0] if hits else "")
+        hits = [f"{n} is" for n in lengths if math.isclose(ratio, n, rel_tol=1e-6)]
+        hits += [f"1/{ratio:.6g} = {n} is" for n in lengths if math.isclose(ratio, 1 / n, rel_tol=1e-6)]
+        return f"got is {ratio:.6g} x expected everywhere" + (f"; {hits[0]} a length of this array" if hits else "")
     if got.ndim == 2 and close(got, expected.T):
         return "got is expected transposed"
     if got.ndim == 2 and close(got.ravel(), expected.T.ravel()):

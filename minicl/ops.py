@@ -201,13 +201,15 @@ sigmoid.defvjp(lambda g, y, x: g * y * (1 - y))
 
 
 @primitive
-def softplus(xp, x):
-    """Y = log(1 + eˣ)            X̄ = Ȳ sigmoid X"""
+def softplus(xp, x, beta=1.0):
+    """Y = log(1 + e^βX) / β            X̄ = Ȳ sigmoid βX"""
+    x = x if beta == 1 else x * beta
     left = xp.real(x) < 0
-    return xp.where(left, 0, x) + xp.log1p(xp.exp(xp.where(left, x, -x)))
+    y = xp.where(left, 0, x) + xp.log1p(xp.exp(xp.where(left, x, -x)))
+    return y if beta == 1 else y / beta
 
 
-softplus.defvjp(lambda g, y, x: g * sigmoid(x))
+softplus.defvjp(lambda g, y, x, beta: g * sigmoid(x if beta == 1 else x * beta))
 
 
 # ------------------------------------------------------------------------------------------------ kinks and choices
@@ -411,7 +413,7 @@ def cumsum(xp, x, axis=None):
 
 
 def _cumsum_vjp(g, y, x, axis):
-    flat = axis is None
+    flat = axis is None or not x.ndim  # NumPy makes a vector of a number
     back = (slice(None),) * (0 if flat else axis % x.ndim) + (slice(None, None, -1),)
     gx = cumsum(g[back], axis=0 if flat else axis)[back]
     return gx.reshape(x.shape) if flat else gx

@@ -246,7 +246,10 @@ SAMPLES = {
     "tanh": elementwise(lambda x: 1 - 2 / (np.exp(2 * x) + 1)),
     "erf": elementwise(erf),
     "sigmoid": elementwise(lambda x: 1 / (1 + np.exp(-x))),
-    "softplus": elementwise(lambda x: np.log(1 + np.exp(x))),
+    "softplus": [
+        *elementwise(lambda x: np.log(1 + np.exp(x))),
+        sample(lambda x, beta: np.log(1 + np.exp(3 * x)) / 3, normal(2, 3), beta=3.0),
+    ],
     # kinks and choices
     "relu": [
         *elementwise(lambda x: x * (x > 0), away),

@@ -2,6 +2,8 @@
 drift from it; what a newcomer and the checks start must be executable.
 """
 
+import contextlib
+import io
 import os
 import re
 import tomllib
@@ -24,3 +26,21 @@ def test_cupy_is_an_optional_line_for_each_cuda():
 
 def test_ci_script_is_executable():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_the_example_in_the_readme_prints_what_it_says():
+    text = (ROOT / "README.md").read_text()
+    code, shown = re.search(r"```python\n(.*?)```", text, re.S)[1], re.search(r"```text\n(.*?)```", text, re.S)[1]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})
+    lines, expected = printed.getvalue().splitlines(), shown.splitlines()
+    assert lines[2] == expected[2] == "True"
+    assert [f"{float(x):.12g}" for x in lines[0].split()] == [f"{float(x):.12g}" for x in expected[0].split()]
+    assert float(lines[1]) < 1e-15 and float(expected[1]) < 1e-15  # rounding, which differs between processors
+
+
+def test_links_in_readme_and_docs_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("http") or (page.parent / target).exists(), (page.name, target)

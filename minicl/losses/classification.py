@@ -138,7 +138,8 @@ def cross_entropy(logits, target, weight=None, label_smoothing=0.0, reduction="m
     if not logits.ndim:
         raise ValueError("cross_entropy: the logits have shape (); give (..., classes).")
     log_p = log_softmax(logits, axis=-1)
-    target = target if isinstance(target, Tensor) else _as_arrays(target)
+    if not (isinstance(target, Tensor) or is_array(target)):
+        target = namespace(_raw(logits)).asarray(target)  # a list of labels goes where the logits are
     if target.dtype.kind in "iu":
         if not label_smoothing:
             return _label_loss(log_p, target, weight, reduction, "cross_entropy")

@@ -6,7 +6,6 @@ It is a cross-entropy: one class for each other view of the batch, and the right
 import numpy as np
 
 from ..arrays import namespace
-from ..engine import Tensor
 from ..functional import concatenate, normalize
 from ..ops import _as_arrays, _raw, where
 from .classification import cross_entropy
@@ -52,7 +51,7 @@ def nt_xent(z1, z2, temperature=0.5, reduction="mean"):
     n = len(z1)
     if not n:
         raise ValueError("nt_xent: the batch is empty; give at least one image.")
-    if not bool((_raw(temperature) if isinstance(temperature, Tensor) else np.asarray(temperature)) > 0):
+    if not bool(_raw(temperature) > 0):
         raise ValueError(f"nt_xent: the temperature must be positive, got {temperature}.")
     u = normalize(concatenate([z1, z2]))
     xp = namespace(_raw(u))
