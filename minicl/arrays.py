@@ -3,12 +3,13 @@
 CuPy is never imported uninvited: if nobody has imported it, no array can be on the GPU.
 """
 
+import functools
 import importlib
 import sys
 
 import numpy as np
 
-_loaded = sys.modules.get
+gpu_in_use = functools.partial(sys.modules.get, "cupy")  # the module, or None where nobody has imported it
 
 
 def namespace(*arrays, op="namespace"):
@@ -32,7 +33,7 @@ def namespace(*arrays, op="namespace"):
     >>> namespace(np.ones(3), 2.0) is np
     True
     """
-    cupy = _loaded("cupy")
+    cupy = gpu_in_use()
     if cupy is None:
         return np
     on_gpu = [k for k, x in enumerate(arrays) if isinstance(x, cupy.ndarray)]
@@ -49,7 +50,7 @@ def namespace(*arrays, op="namespace"):
 
 def is_array(x):
     """True for a NumPy or a CuPy array (not for a Python number or a NumPy scalar)."""
-    cupy = _loaded("cupy")
+    cupy = gpu_in_use()
     return isinstance(x, np.ndarray) or (cupy is not None and isinstance(x, cupy.ndarray))
 
 

@@ -48,7 +48,8 @@ def value_and_grad(f, *arrays):
     """
     leaves = _leaves(arrays, "value_and_grad")
     y = _output(f, leaves, "value_and_grad")
-    return y.item(), tuple(grad(y, leaves))
+    gradients = tuple(grad(y, leaves))
+    return y.item(), gradients
 
 
 @enable_grad()

@@ -20,10 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import device_of, is_array, namespace, to_device
+from .arrays import device_of, gpu_in_use, is_array, namespace, to_device
 
 _clock = itertools.count(1).__next__
-_loaded = sys.modules.get
 _ndarray = np.ndarray
 
 
@@ -398,7 +397,7 @@ class Primitive:
             else:
                 raw.append(self._plain(a))
         try:
-            xp = np if _loaded("cupy") is None else namespace(*raw, op=self.__name__)
+            xp = np if gpu_in_use() is None else namespace(*raw, op=self.__name__)
             y = self.forward(xp, *raw, **params) if params else self.forward(xp, *raw)
         except (ValueError, TypeError, IndexError) as error:
             raise self._explained(error, raw, params) from error

@@ -15,6 +15,7 @@ from .ops import (
     _as_arrays,
     _axes,
     _axis,
+    _checked_axis,
     _concatenate,
     _kept_shape,
     _raw,
@@ -85,8 +86,13 @@ def gelu(x, approximate="none"):
 # ------------------------------------------------------------------------------------------------- more reductions
 
 
-def _count(x, axis):
-    return math.prod(x.shape[k] for k in _axes(axis, x.ndim))
+def _reduced(axis, ndim, name):
+    """The axes that a reduction takes away. A number has none, but it takes axis 0 or -1 all the same, as in NumPy."""
+    named = _axes(_axis(axis), ndim)
+    axes = {_checked_axis(k, ndim or 1, name) for k in named}
+    if len(axes) < len(named):
+        raise ValueError(f"{name}: axis {axis} names one axis twice.")
+    return axes if ndim else set()
 
 
 def var(x, axis=None, ddof=0, keepdims=False, correction=None):
@@ -131,7 +137,8 @@ def _freedom(name, x, axis, ddof, correction):
         if ddof:
             raise ValueError(f"{name}: ddof and correction are two names for one number; give one of them.")
         ddof = correction
-    return builtins.max(_count(x, axis) - ddof, 0)  # as NumPy: one value with ddof=1 gives 0/0, which is nan
+    n = math.prod(x.shape[k] for k in _reduced(axis, x.ndim, name))
+    return builtins.max(n - ddof, 0)  # as NumPy: one value with ddof=1 gives 0/0, which is nan
 
 
 def prod(x, axis=None, keepdims=False):
@@ -148,23 +155,17 @@ def prod(x, axis=None, keepdims=False):
     x, axis = _as_arrays(x), _axis(axis)
     if x.dtype.kind in "iub":
         x = sum(x, axis=())  # adds nothing up, but widens small integers as NumPy does
-    kept = _kept_shape(x.shape, axis)
-    reduced = [k for k, (n, m) in enumerate(zip(x.shape, kept)) if n != m]
+    reduced = sorted(_reduced(axis, x.ndim, "prod"))
     stay = [k for k in range(x.ndim) if k not in reduced]
-    flat = transpose(x, axes=tuple(reduced + stay)) if reduced and x.ndim > 1 else x
-    flat = reshape(flat, shape=(math.prod(x.shape[k] for k in reduced), *(x.shape[k] for k in stay)))
+    left = tuple(x.shape[k] for k in stay)
+    flat = reshape(transpose(x, axes=(*reduced, *stay)), shape=(math.prod(x.shape[k] for k in reduced), *left))
     while len(flat) > 1:
         half = len(flat) // 2
         pairs = flat[:half] * flat[half : 2 * half]
         flat = concatenate([pairs, flat[2 * half :]]) if len(flat) % 2 else pairs
     if not len(flat):
         flat = sum(flat, axis=0, keepdims=True) + 1  # the product of nothing
-    shape = (
-        kept
-        if keepdims
-        else tuple(n for k, n in enumerate(x.shape) if k not in {a % x.ndim for a in _axes(axis, x.ndim)})
-    )
-    return reshape(flat, shape=shape)
+    return reshape(flat, shape=_kept_shape(x.shape, axis) if keepdims else left)
 
 
 def _largest_size(x, axis):
@@ -203,6 +204,7 @@ def norm(x, ord=2, axis=None, keepdims=False):
     True
     """
     x, axis = _as_arrays(x), _axis(axis)
+    gone = _reduced(axis, x.ndim, "norm")
     if x.dtype.kind in "iub":
         x = x * 1.0
     if ord in (None, 2):
@@ -229,10 +231,7 @@ def norm(x, ord=2, axis=None, keepdims=False):
         length = scale * where(none, 0.0, power(where(none, 1.0, total), 1 / ord))
     else:
         raise ValueError(f"norm: ord is a number (1, 2, inf, ...), not {ord!r}. Matrix norms are not offered.")
-    if keepdims:
-        return length
-    gone = {k % x.ndim for k in _axes(axis, x.ndim)} if x.ndim else set()
-    return reshape(length, shape=tuple(n for k, n in enumerate(x.shape) if k not in gone))
+    return length if keepdims else reshape(length, shape=tuple(n for k, n in enumerate(x.shape) if k not in gone))
 
 
 def normalize(x, axis=-1):
@@ -257,6 +256,7 @@ def normalize(x, axis=-1):
            [0. , 0. ]])
     """
     x, axis = _as_arrays(x), _axis(axis)
+    _reduced(axis, x.ndim, "normalize")
     v = x / _largest_size(x, axis)  # u(x) = u(x/m) for each constant m > 0, in all derivatives too
     squares = sum(v * v, axis=axis, keepdims=True)
     zero = _raw(squares) == 0
@@ -284,7 +284,7 @@ def cosine_similarity(a, b, axis=-1):
     """
     a, b = _as_arrays(a), _as_arrays(b)
     try:
-        shape = np.broadcast_shapes(a.shape, b.shape)
+        shape = np.broadcast_shapes(a.shape, b.shape) or (1,)  # a number is a vector of one entry
     except ValueError:
         raise ValueError(
             f"cosine_similarity: shapes {a.shape} and {b.shape} must broadcast against each other."
@@ -303,14 +303,19 @@ def pairwise_distances(x, y=None, squared=False):
 
     Parameters
     ----------
-    x : Tensor or array, shape (n, d)
-    y : Tensor or array, shape (m, d), optional
+    x : Tensor or array, shape (..., n, d)
+    y : Tensor or array, shape (..., m, d), optional
     squared : bool
         Return the squares.
 
     Returns
     -------
-    Tensor or array, shape (n, m)
+    Tensor or array, shape (..., n, m)
+
+    Raises
+    ------
+    ValueError
+        If d differs, or an argument is no matrix.
 
     Notes
     -----
@@ -325,9 +330,9 @@ def pairwise_distances(x, y=None, squared=False):
     """
     x = _as_arrays(x)
     y = x if y is None else _as_arrays(y)
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
-        raise ValueError(f"pairwise_distances: shapes {x.shape} and {y.shape}; give (n, d) and (m, d).")
-    difference = expand_dims(x, 1) - expand_dims(y, 0)
+    if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"pairwise_distances: shapes {x.shape} and {y.shape}; give (..., n, d) and (..., m, d).")
+    difference = expand_dims(x, -2) - expand_dims(y, -3)
     return sum(difference * difference, axis=-1) if squared else norm(difference, axis=-1)
 
 
@@ -477,7 +482,7 @@ def squeeze(x, axis=None):
     if axis is None:
         gone = {k for k, n in enumerate(x.shape) if n == 1}
     else:
-        gone = {_checked_axis(k, x.ndim, "squeeze") for k in _axes(_axis(axis), x.ndim)}
+        gone = _reduced(axis, x.ndim, "squeeze")
         wrong = [k for k in gone if x.shape[k] != 1]
         if wrong:
             raise ValueError(f"squeeze: axis {wrong[0]} of shape {x.shape} has length {x.shape[wrong[0]]}, not 1.")
@@ -494,12 +499,6 @@ def expand_dims(x, axis):
         raise ValueError(f"expand_dims: axis {axes} names one place twice.")
     old = iter(x.shape)
     return reshape(x, shape=tuple(1 if k in new else next(old) for k in range(ndim)))
-
-
-def _checked_axis(axis, ndim, name):
-    if not -ndim <= axis < ndim:
-        raise np.exceptions.AxisError(f"{name}: axis {axis} does not exist; there are {ndim} axes.")
-    return axis % ndim
 
 
 def concatenate(arrays, axis=0):
@@ -620,8 +619,8 @@ def take(x, indices, axis=None):
     array([7., 7., 5.])
     """
     x = _as_arrays(x)
-    if axis is None:
-        x, axis = reshape(x, shape=(-1,)), 0
+    if axis is None or not x.ndim:
+        x, axis = reshape(x, shape=(-1,)), 0 if axis is None else axis
     axis = _checked_axis(axis, x.ndim, "take")
     return index(x, key=(slice(None),) * axis + (_positions(x, indices, axis, "take"),))
 
@@ -652,6 +651,8 @@ def take_along_axis(x, indices, axis=-1):
     ----------
     x : Tensor or array
     indices : integer array with as many axes as `x`; the other axes broadcast against those of `x`
+    axis : int or None
+        None flattens `x`.
 
     Examples
     --------
@@ -660,6 +661,8 @@ def take_along_axis(x, indices, axis=-1):
            [3.]])
     """
     x = _as_arrays(x)
+    if axis is None:
+        x, axis = reshape(x, shape=(-1,)), 0
     axis = _checked_axis(axis, x.ndim, "take_along_axis")
     indices = _positions(x, indices, axis, "take_along_axis")
     if indices.ndim != x.ndim:

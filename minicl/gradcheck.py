@@ -132,7 +132,7 @@ def check(
     values = _values(function, native, "f")
     wide = _in_float64(function, native, report)
     low = _eps(*(values if wide is None else function(wide)))  # f may compute in less than it is given
-    sizes = [np.abs(y) for y in values]
+    sizes = [np.abs(y, dtype=float) for y in values]
     for k in range(1, order + 1 if vjp is None else 2):
         weights = _weights(rng, sizes)
         weights = [np.asarray(c, y.dtype) for c, y in zip(weights, values)]

@@ -349,7 +349,16 @@ def _axes(axis, ndim):
 
 
 def _axis(axis):
-    return tuple(axis) if isinstance(axis, list) else axis
+    """A tuple, or one axis alone: only so does NumPy take 0 for an array without axes."""
+    if isinstance(axis, (list, tuple)):
+        return axis[0] if len(axis) == 1 else tuple(axis)
+    return axis
+
+
+def _checked_axis(axis, ndim, name):
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(f"{name}: axis {axis} does not exist; there are {ndim} axes.")
+    return axis % ndim
 
 
 @primitive(fix="axis counts from 0, or from -1 backwards; it may be a tuple.")
@@ -553,7 +562,9 @@ def _contract_vjp(k, g, y, *operands, subscripts):
     wanted = names[k]
     rule = ",".join([result, *others]) + "->" + wanted
     gx = contract(g, *[x for i, x in enumerate(operands) if i != k], subscripts=rule)
-    return gx
+    # An index may have length 1 in some operands, so one axis of gx may be too short while another is too long.
+    shape = np.broadcast_shapes(gx.shape, operands[k].shape)
+    return gx if gx.shape == shape else broadcast_to(gx, shape=shape)
 
 
 contract.defvjp(_contract_vjp)
@@ -580,10 +591,13 @@ def _transpose_vjp(g, y, x, axes):
 transpose.defvjp(_transpose_vjp)
 
 
+_takes_once = (slice, int, np.integer, type(None), type(Ellipsis))
+
+
 def _is_basic(key):
-    """Slices, integers, None and Ellipsis take each entry at most once, and masks too."""
+    """Slices, integers, None and Ellipsis take each entry at most once, and masks too; a list of positions may not."""
     parts = key if isinstance(key, tuple) else (key,)
-    return all(not is_array(k) or k.dtype.kind == "b" for k in parts)
+    return all(k.dtype.kind == "b" if is_array(k) else isinstance(k, _takes_once) for k in parts)
 
 
 @primitive(fix="an index lies between -n and n-1, a mask has the shape of the axes that it covers.")
@@ -714,10 +728,14 @@ def _plain_key(x, key):
             namespace(_raw(x), part, op="index")
             if part.dtype.kind == "f":
                 raise IndexError(f"index: an index array has dtype {part.dtype}. Fix: make it an integer or a bool.")
-    as_array = namespace(_raw(x)).asarray
+    xp = namespace(_raw(x))
+
+    def listed(k):  # a list of positions, or a tuple within the tuple
+        return xp.asarray(k, dtype=None if k else int)
+
     if isinstance(parts, tuple):
-        return tuple(as_array(k) if isinstance(k, list) else k for k in parts)
-    return as_array(parts, dtype=int if not parts else None) if isinstance(parts, list) else parts
+        return tuple(listed(k) if isinstance(k, (list, tuple)) else k for k in parts)
+    return listed(parts) if isinstance(parts, list) else parts
 
 
 def _set_item(t, key, value):
@@ -736,15 +754,13 @@ def _method_transpose(x, *axes):
     return transpose(x, axes=tuple(axes) if axes and axes[0] is not None else None)
 
 
-def _swapaxes(x, axis1, axis2):
+def swapaxes(x, axis1, axis2):
     """`x` with two axes exchanged, as `numpy.swapaxes`."""
+    axis1, axis2 = (_checked_axis(k, x.ndim, "swapaxes") for k in (axis1, axis2))
     axes = list(range(x.ndim))
     axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
     return transpose(x, axes=tuple(axes))
 
-
-swapaxes = _swapaxes
-swapaxes.__name__ = "swapaxes"
 
 METHODS = {
     "__add__": lambda a, b: add(a, b),

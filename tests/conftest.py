@@ -28,9 +28,7 @@ def rng():
     return np.random.default_rng(5)
 
 
-@pytest.fixture(params=LIBRARIES)
-def xp(request):
-    """An array library: arrays made by `xp.asarray` send the whole computation there."""
+def library(request):
     request.node.user_properties.append(("library", request.param))
     if request.param == "numpy":
         yield np
@@ -39,6 +37,18 @@ def xp(request):
             yield cupy
     else:
         yield importlib.import_module("cupy")
+
+
+@pytest.fixture(params=LIBRARIES)
+def xp(request):
+    """An array library: arrays made by `xp.asarray` send the whole computation there."""
+    yield from library(request)
+
+
+@pytest.fixture(params=LIBRARIES[1:])
+def gpu(request):
+    """A library of the other device."""
+    yield from library(request)
 
 
 def pytest_terminal_summary(terminalreporter):

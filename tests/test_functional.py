@@ -642,7 +642,7 @@ def test_lists_of_tensors_arrays_and_numbers():
     y = mc.concatenate([a, np.array([3.0]), [4.0]])
     assert y.data.tolist() == [1, 2, 3, 4] and mc.grad((y * y).sum(), a).tolist() == [2, 4]
     assert mc.stack([a[0], 5.0]).data.tolist() == [1, 5]
-    assert mc.concatenate((a for _ in range(2))).shape == (4,)
+    assert mc.concatenate(a for _ in range(2)).shape == (4,)
     assert [p.shape for p in mc.split(np.ones((4, 3)), 2)] == [(2, 3), (2, 3)]
     for f in (mc.concatenate, mc.stack):
         with pytest.raises(ValueError, match="empty"):
