@@ -243,7 +243,7 @@ def elu(xp, x, alpha=1.0):
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
 
 
-elu.defvjp(lambda g, y, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))))
+elu.defvjp(lambda g, y, x, alpha: where(x > 0, g, g * alpha * exp(where(x < 0, x, 0.0))))
 
 
 @primitive(fix=_broadcast)

@@ -94,7 +94,9 @@ def check_gradients(f, sample, xp, rng, what):
         size = sum(np.abs(mc.to_numpy(g)).sum() for g in found)
         for k, gx in enumerate(mc.grad(t, [*leaves, weight])):
             expected = central(slope, [*drawn, c], k, scale)
-            assert_close(mc.to_numpy(gx), expected, 1e-7, 1e-11 * size / scale, f"{what}, order 2, argument {k}, scale {scale}")
+            assert_close(
+                mc.to_numpy(gx), expected, 1e-7, 1e-11 * size / scale, f"{what}, order 2, argument {k}, scale {scale}"
+            )
 
 
 def check_last_digits(f, sample, rng, what):

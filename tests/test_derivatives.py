@@ -170,7 +170,13 @@ def test_on_each_device(xp, x):
 def test_dtype_is_kept(dtype):
     x = np.array([0.5, 1.5], dtype)
     value, (g,) = mc.value_and_grad(lambda t: (t * t).sum(), x)
-    for found in (g, mc.jacobian(mc.sin, x), mc.hessian(mc.logsumexp, x), mc.hvp(mc.logsumexp, x, x), mc.jvp(mc.sin, x, x)):
+    for found in (
+        g,
+        mc.jacobian(mc.sin, x),
+        mc.hessian(mc.logsumexp, x),
+        mc.hvp(mc.logsumexp, x, x),
+        mc.jvp(mc.sin, x, x),
+    ):
         assert found.dtype == dtype
 
 

@@ -34,7 +34,12 @@ def per(f, *, axis=None, keepdims=False, **params):
 
 def along(f, draw, **params):
     """Samples of a reduction, over each way to name axes."""
-    shapes = [((2, 3, 5), {}), ((3, 5), {"axis": 0}), ((3, 5), {"axis": -1, "keepdims": True}), ((2, 3, 5), {"axis": (0, 2)})]
+    shapes = [
+        ((2, 3, 5), {}),
+        ((3, 5), {"axis": 0}),
+        ((3, 5), {"axis": -1, "keepdims": True}),
+        ((2, 3, 5), {"axis": (0, 2)}),
+    ]
     return [
         *[sample(per(f, **where, **params), draw(*shape), scales=SMALL, **where, **params) for shape, where in shapes],
         sample(per(f, axis=1, **params), draw(0, 3), axis=1, **params),
@@ -130,7 +135,10 @@ EINSUMS = [
 
 FUNCTIONS = {
     # activations
-    "log_sigmoid": (mc.log_sigmoid, [sample(lambda x: -np.log(1 + np.exp(-x)), normal(*s)) for s in [(3, 5), (), (0, 2)]]),
+    "log_sigmoid": (
+        mc.log_sigmoid,
+        [sample(lambda x: -np.log(1 + np.exp(-x)), normal(*s)) for s in [(3, 5), (), (0, 2)]],
+    ),
     "silu": (mc.silu, [sample(lambda x: x / (1 + np.exp(-x)), normal(*s)) for s in [(3, 5), ()]]),
     "gelu": (
         mc.gelu,
@@ -150,7 +158,11 @@ FUNCTIONS = {
         [
             *along(lambda v: ((v - v.sum() / v.size) ** 2).sum() / v.size, normal),
             *along(lambda v, ddof: ((v - v.sum() / v.size) ** 2).sum() / (v.size - ddof), normal, ddof=1),
-            *along(lambda v, correction: ((v - v.sum() / v.size) ** 2).sum() / (v.size - correction), normal, correction=0.5)[:2],
+            *along(
+                lambda v, correction: ((v - v.sum() / v.size) ** 2).sum() / (v.size - correction),
+                normal,
+                correction=0.5,
+            )[:2],
         ],
     ),
     "std": (
@@ -204,8 +216,12 @@ FUNCTIONS = {
     "cosine_similarity": (
         mc.cosine_similarity,
         [
-            sample(lambda a, b: (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)), normal(2, 3), normal(2, 3)),
-            sample(lambda a, b: (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)), normal(2, 1, 3), normal(5, 3)),
+            sample(
+                lambda a, b: (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)), normal(2, 3), normal(2, 3)
+            ),
+            sample(
+                lambda a, b: (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)), normal(2, 1, 3), normal(5, 3)
+            ),
             sample(
                 lambda a, b, axis: (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(0)),
                 normal(2, 3, 5),
@@ -213,7 +229,9 @@ FUNCTIONS = {
                 axis=1,
             ),
             sample(lambda a, b: b.sum(-1) * np.sign(a[:, 0]) / np.sqrt(3 * (b * b).sum(-1)), away(2, 1), normal(2, 3)),
-            sample(lambda a, b: np.array(0.0), exactly([0.0, 0.0]), normal(2), gradients=lambda g, a, b: (g * a, g * a)),
+            sample(
+                lambda a, b: np.array(0.0), exactly([0.0, 0.0]), normal(2), gradients=lambda g, a, b: (g * a, g * a)
+            ),
         ],
     ),
     "pairwise_distances": (
@@ -245,11 +263,16 @@ FUNCTIONS = {
             ]
         ],
     ),
-    "outer": (mc.outer, [sample(np.outer, normal(*a), normal(*b)) for a, b in [((2,), (3,)), ((2, 3), (5,)), ((), (3,))]]),
+    "outer": (
+        mc.outer,
+        [sample(np.outer, normal(*a), normal(*b)) for a, b in [((2,), (3,)), ((2, 3), (5,)), ((), (3,))]],
+    ),
     "einsum": (
         lambda *x, subscripts: mc.einsum(subscripts, *x),
         [
-            sample(lambda *x, subscripts: np.einsum(subscripts, *x), *[normal(*s) for s in shapes], subscripts=subscripts)
+            sample(
+                lambda *x, subscripts: np.einsum(subscripts, *x), *[normal(*s) for s in shapes], subscripts=subscripts
+            )
             for subscripts, *shapes in EINSUMS
         ],
     ),
@@ -257,7 +280,14 @@ FUNCTIONS = {
         mc.matmul,
         [
             sample(np.matmul, normal(*a), normal(*b))
-            for a, b in [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 5)), ((7, 2, 3), (3,)), ((3,), (7, 3, 5)), ((0,), (0,))]
+            for a, b in [
+                ((3,), (3,)),
+                ((2, 3), (3,)),
+                ((3,), (3, 5)),
+                ((7, 2, 3), (3,)),
+                ((3,), (7, 3, 5)),
+                ((0,), (0,)),
+            ]
         ],
     ),
     # shapes and positions
@@ -271,7 +301,10 @@ FUNCTIONS = {
             sample(np.squeeze, normal()),
         ],
     ),
-    "expand_dims": (mc.expand_dims, [sample(np.expand_dims, normal(2, 3), axis=axis) for axis in (0, -1, (0, 2), (-1, 1))]),
+    "expand_dims": (
+        mc.expand_dims,
+        [sample(np.expand_dims, normal(2, 3), axis=axis) for axis in (0, -1, (0, 2), (-1, 1))],
+    ),
     "concatenate": (
         lambda *parts, axis=0: mc.concatenate(parts, axis),
         [
@@ -281,12 +314,21 @@ FUNCTIONS = {
     ),
     "stack": (
         lambda *parts, axis=0: mc.stack(parts, axis),
-        [sample(lambda *parts, axis: np.stack(parts, axis), normal(2, 3), normal(2, 3), axis=axis) for axis in (0, 1, -1)],
+        [
+            sample(lambda *parts, axis: np.stack(parts, axis), normal(2, 3), normal(2, 3), axis=axis)
+            for axis in (0, 1, -1)
+        ],
     ),
     "split": (
         lambda x, sections, part, axis=0: mc.split(x, sections, axis)[part],
         [
-            sample(lambda x, sections, part, axis: np.split(x, sections, axis)[part], normal(2, 6), axis=1, sections=sections, part=part)
+            sample(
+                lambda x, sections, part, axis: np.split(x, sections, axis)[part],
+                normal(2, 6),
+                axis=1,
+                sections=sections,
+                part=part,
+            )
             for sections, part in [(3, 1), ([1, 4], 0), ([1, 4], 2), ([4, 9], 2), ([-2], 1), ([3, 2], 1), (1, 0)]
         ],
     ),
@@ -360,7 +402,9 @@ FUNCTIONS = {
         mc.nll_loss,
         [
             sample(lambda x, t: -(x[0, 2] + x[1, 0] + x[2, 1]) / 3, normal(3, 5), LABELS),
-            sample(lambda x, t, reduction: -np.array([x[0, 2], x[1, 0], x[2, 1]]), normal(3, 5), LABELS, reduction="none"),
+            sample(
+                lambda x, t, reduction: -np.array([x[0, 2], x[1, 0], x[2, 1]]), normal(3, 5), LABELS, reduction="none"
+            ),
             sample(
                 lambda x, t, w: -(w[2] * x[0, 2] + w[0] * x[1, 0] + w[1] * x[2, 1]) / (w[0] + w[1] + w[2]),
                 normal(3, 5),
@@ -378,7 +422,12 @@ FUNCTIONS = {
             sample(of_labels, normal(3, 5), LABELS, reduction="none"),
             sample(of_labels, normal(3, 5), LABELS, positive(5), reduction="sum"),
             sample(of_labels, normal(2, 3, 5), np.array([LABELS, LABELS[::-1] + 2])),
-            sample(lambda x, t, label_smoothing: of_labels(x, t, smoothing=label_smoothing), normal(3, 5), LABELS, label_smoothing=0.2),
+            sample(
+                lambda x, t, label_smoothing: of_labels(x, t, smoothing=label_smoothing),
+                normal(3, 5),
+                LABELS,
+                label_smoothing=0.2,
+            ),
             sample(
                 lambda x, t, w, label_smoothing: of_labels(x, t, w, smoothing=label_smoothing),
                 normal(3, 5),
@@ -402,7 +451,9 @@ FUNCTIONS = {
         [
             sample(lambda x, t: bce(x, t).mean(), normal(2, 3), positive(2, 3)),
             sample(lambda x, t, w: bce(x, t, w).mean(), normal(2, 3), positive(2, 3), positive(3)),
-            sample(lambda x, t, w, p: bce(x, t, w, p).mean(), normal(2, 3), positive(2, 3), positive(2, 3), positive(3)),
+            sample(
+                lambda x, t, w, p: bce(x, t, w, p).mean(), normal(2, 3), positive(2, 3), positive(2, 3), positive(3)
+            ),
             sample(lambda x, t, pos_weight: bce(x, t, 1, 2.5).mean(), normal(2, 3), positive(2, 3), pos_weight=2.5),
             sample(lambda x, t, reduction: bce(x, t), normal(2, 3), positive(2, 3), reduction="none"),
             sample(lambda x, t, reduction: bce(x, t).sum(), normal(), positive(), reduction="sum"),
@@ -420,7 +471,9 @@ FUNCTIONS = {
     ),
 }
 ELSEWHERE = {"one_hot": "has no gradient", "reduce_loss": "a part of the losses"}
-CASES = [pytest.param(f, s, id=f"{name}-{k}") for name, (f, samples) in FUNCTIONS.items() for k, s in enumerate(samples)]
+CASES = [
+    pytest.param(f, s, id=f"{name}-{k}") for name, (f, samples) in FUNCTIONS.items() for k, s in enumerate(samples)
+]
 KINKS = ("clip", "norm")  # norm: |x| where the order is not 2
 
 
@@ -433,7 +486,9 @@ def test_every_function_has_samples():
         name
         for module in (functional, losses, losses.classification, losses.nt_xent)
         for name, f in vars(inspect.getmodule(module) if inspect.isfunction(module) else module).items()
-        if inspect.isfunction(f) and not name.startswith("_") and f.__module__.startswith(("minicl.functional", "minicl.losses"))
+        if inspect.isfunction(f)
+        and not name.startswith("_")
+        and f.__module__.startswith(("minicl.functional", "minicl.losses"))
     }
     assert public - set(FUNCTIONS) == set(ELSEWHERE)
 
@@ -697,7 +752,12 @@ def test_invariances_of_nt_xent(rng):
 
 def test_what_nt_xent_refuses():
     z = np.ones((3, 2))
-    for args, words in [((z, z[:2]), "(3, 2)"), ((z[0], z[0]), "(N, d)"), ((z[:0], z[:0]), "empty"), ((z, z, 0.0), "positive")]:
+    for args, words in [
+        ((z, z[:2]), "(3, 2)"),
+        ((z[0], z[0]), "(N, d)"),
+        ((z[:0], z[:0]), "empty"),
+        ((z, z, 0.0), "positive"),
+    ]:
         with pytest.raises(ValueError, match="nt_xent") as error:
             mc.nt_xent(*args)
         assert words in str(error.value)
@@ -706,7 +766,8 @@ def test_what_nt_xent_refuses():
 
 
 @pytest.mark.parametrize(
-    "loss", [mc.mse_loss, mc.binary_cross_entropy_with_logits, lambda a, b, **k: mc.cross_entropy(a, [0, 1], **k), mc.nt_xent]
+    "loss",
+    [mc.mse_loss, mc.binary_cross_entropy_with_logits, lambda a, b, **k: mc.cross_entropy(a, [0, 1], **k), mc.nt_xent],
 )
 def test_an_unknown_reduction(loss):
     with pytest.raises(ValueError, match='reduction is "mean", "sum" or "none"'):

@@ -80,7 +80,9 @@ def test_only_plots_know_matplotlib_and_only_arrays_knows_cupy(path):
     if part_of(path) != "arrays":
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        strings = {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
         assert "cupy" not in libraries | strings and not any("cupy" in name for name in names)
 
 

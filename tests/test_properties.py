@@ -71,7 +71,9 @@ def test_reductions(data, shape, keepdims, seed):
     x = np.random.default_rng(seed).uniform(0.5, 2.0, shape)
     axis = data.draw(axes_of(len(shape)))
     where = {"axis": axis, "keepdims": keepdims}
-    assert_close(assert_adjoint(lambda t: mc.sum(t, **where), whole(shape, seed)), np.sum(whole(shape, seed), **where), 0.0)
+    assert_close(
+        assert_adjoint(lambda t: mc.sum(t, **where), whole(shape, seed)), np.sum(whole(shape, seed), **where), 0.0
+    )
     count = x.size // max(np.sum(x, axis=axis).size, 1)
     names = ["prod", *(["mean", "max", "min", "var", "std"] if count else [])]
     for name in names:
@@ -156,7 +158,9 @@ def test_keys_of_nested_tuples(data, shape, seed):
 def test_shapes(data, shape, seed):
     x = whole(shape, seed)
     order = data.draw(st.permutations(range(len(shape))))
-    assert_close(assert_adjoint(lambda t: t.transpose(*order) if order else t.transpose(()), x), x.transpose(order), 0.0)
+    assert_close(
+        assert_adjoint(lambda t: t.transpose(*order) if order else t.transpose(()), x), x.transpose(order), 0.0
+    )
     assert_close(assert_adjoint(mc.transpose, x), x.T, 0.0)
     axes = data.draw(axes_of(len(shape)))
     assert_close(assert_adjoint(lambda t: mc.flip(t, axes), x), np.flip(x, axes), 0.0)
@@ -164,12 +168,16 @@ def test_shapes(data, shape, seed):
     new = data.draw(axes_of(len(shape) + 1, minimum=1))
     if isinstance(new, int):
         assert_close(assert_adjoint(lambda t: mc.expand_dims(t, new), x), np.expand_dims(x, new), 0.0)
-    widths = data.draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=len(shape), max_size=len(shape)))
+    widths = data.draw(
+        st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=len(shape), max_size=len(shape))
+    )
     if shape:
         assert_close(assert_adjoint(lambda t: mc.pad(t, widths), x), np.pad(x, widths), 0.0)
         if x.size:
             for mode in ("edge", "symmetric", "wrap", "reflect"):
-                assert_close(assert_adjoint(lambda t: mc.pad(t, widths, mode=mode), x), np.pad(x, widths, mode=mode), 0.0)
+                assert_close(
+                    assert_adjoint(lambda t: mc.pad(t, widths, mode=mode), x), np.pad(x, widths, mode=mode), 0.0
+                )
         axis = data.draw(st.integers(-len(shape), len(shape) - 1))
         assert_close(assert_adjoint(lambda t: mc.cumsum(t, axis=axis), x), np.cumsum(x, axis=axis), 0.0)
         cuts = data.draw(st.lists(st.integers(-2, 6), max_size=3).map(sorted))
@@ -190,12 +198,16 @@ def test_positions(data, shape, seed):
     x = whole(shape, seed)
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     n = shape[axis]
-    positions = data.draw(hnp.arrays(int, hnp.array_shapes(min_dims=0, max_dims=2, max_side=3), elements=st.integers(-n, n - 1)))
+    positions = data.draw(
+        hnp.arrays(int, hnp.array_shapes(min_dims=0, max_dims=2, max_side=3), elements=st.integers(-n, n - 1))
+    )
     assert_close(assert_adjoint(lambda t: mc.take(t, positions, axis), x), np.take(x, positions, axis), 0.0)
     longer = list(shape)
     longer[axis] = data.draw(st.integers(1, 5))
     indices = data.draw(hnp.arrays(int, tuple(longer), elements=st.integers(0, n - 1)))
-    assert_close(assert_adjoint(lambda t: mc.take_along_axis(t, indices, axis), x), np.take_along_axis(x, indices, axis), 0.0)
+    assert_close(
+        assert_adjoint(lambda t: mc.take_along_axis(t, indices, axis), x), np.take_along_axis(x, indices, axis), 0.0
+    )
     assert_close(assert_adjoint(lambda t: mc.gather(t, indices, axis), x), np.take_along_axis(x, indices, axis), 0.0)
 
 

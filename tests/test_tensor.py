@@ -25,7 +25,8 @@ def test_a_tensor_copies_its_data():
 
 
 @pytest.mark.parametrize(
-    "data, dtype", [([1.0, 2.0], "f8"), ([1, 2], "i8"), (True, "?"), (3.0, "f8"), (np.float16(2), "f2"), ([[1, 2.5]], "f8")]
+    "data, dtype",
+    [([1.0, 2.0], "f8"), ([1, 2], "i8"), (True, "?"), (3.0, "f8"), (np.float16(2), "f2"), ([[1, 2.5]], "f8")],
 )
 def test_what_can_be_held(data, dtype):
     x = mc.tensor(data)
@@ -110,10 +111,21 @@ OPERATORS = {
 def test_operators_with_tensor_array_scalar_number_on_both_sides(name, dtype):
     f = OPERATORS[name]
     x = mc.tensor(np.array([1.5, 2.5]), dtype=dtype)
-    others = [np.array([2.0, 0.5], dtype), np.float64(2.0), np.float32(2.0), 2.0, 2, np.int64(2), np.array([2, 3], np.int8)]
+    others = [
+        np.array([2.0, 0.5], dtype),
+        np.float64(2.0),
+        np.float32(2.0),
+        2.0,
+        2,
+        np.int64(2),
+        np.array([2, 3], np.int8),
+    ]
     tolerance = 10 * float(np.finfo(dtype).eps)
     for other in others:
-        for y, expected in ((f(x, other), f(x.data.astype(float), other)), (f(other, x), f(other, x.data.astype(float)))):
+        for y, expected in (
+            (f(x, other), f(x.data.astype(float), other)),
+            (f(other, x), f(other, x.data.astype(float))),
+        ):
             assert isinstance(y, mc.Tensor) and y.dtype == dtype, (name, other)
             assert_close(y.data, expected, tolerance)
             assert mc.grad(y.sum(), x).dtype == dtype
@@ -165,7 +177,9 @@ def test_every_function_is_a_method_too():
         assert_close(getattr(x, name)().data, getattr(mc, name)(x).data, 0.0, what=name)
     assert x.clip(0.3, 0.6).data.max() <= 0.6
     assert x.reshape(3, 2).shape == x.reshape((3, 2)).shape == x.reshape([3, -1]).shape == (3, 2)
-    assert x.transpose(1, 0).shape == x.transpose((1, 0)).shape == x.transpose().shape == x.swapaxes(0, 1).shape == (3, 2)
+    assert (
+        x.transpose(1, 0).shape == x.transpose((1, 0)).shape == x.transpose().shape == x.swapaxes(0, 1).shape == (3, 2)
+    )
     assert x.sum(1).shape == (2,) and x.sum(axis=1, keepdims=True).shape == (2, 1)
     assert (x.argmax(axis=1) == x.data.argmax(axis=1)).all()
 
@@ -292,7 +306,9 @@ def test_arguments_that_do_not_fit(name, call, kind):
     raised(lambda: call(leaf(2, 3)), kind, name)
 
 
-@pytest.mark.parametrize("name, word", [("+", "add"), ("-", "subtract"), ("*", "multiply"), ("/", "divide"), ("**", "power")])
+@pytest.mark.parametrize(
+    "name, word", [("+", "add"), ("-", "subtract"), ("*", "multiply"), ("/", "divide"), ("**", "power")]
+)
 def test_operators_whose_shapes_do_not_fit(name, word):
     a, b = leaf(2, 3), leaf(7, 5)
     for left, right in ((a, b), (a, b.data), (a.data, b)):
@@ -404,7 +420,13 @@ def test_an_argument_that_is_no_number(thing):
 def test_numpy_functions_refuse_a_tensor():
     """They would return an array, and the graph would be lost without a word."""
     x = leaf(3)
-    for call in (lambda: np.exp(x), lambda: np.asarray(x), lambda: np.sum(x), lambda: np.concatenate([x, x]), lambda: np.dot(x, x)):
+    for call in (
+        lambda: np.exp(x),
+        lambda: np.asarray(x),
+        lambda: np.sum(x),
+        lambda: np.concatenate([x, x]),
+        lambda: np.dot(x, x),
+    ):
         raised(call, TypeError, "Tensor")
 
 
