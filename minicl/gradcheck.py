@@ -218,7 +218,9 @@ def _values(function, arrays, what, before=None):
     values = function(arrays)
     for k, y in enumerate(values):
         if y.dtype.kind != "f":
-            raise TypeError(f"check: output {k} of {what} has dtype {y.dtype}; only floats have derivatives. Leave it out.")
+            raise TypeError(
+                f"check: output {k} of {what} has dtype {y.dtype}; only floats have derivatives. Leave it out."
+            )
         if not np.isfinite(y).all():
             i = _first(~np.isfinite(y))
             raise ValueError(
@@ -293,7 +295,9 @@ class _Forward:
         for now, before, name in pairs:
             if now.shape != before.shape or not np.array_equal(now, before, equal_nan=now.dtype.kind in "fc"):
                 where = _entry(name, _first(now != before)) if now.shape == before.shape else name
-                raise ValueError(f"check: {who} changes its argument {name} in place, at {where}. Let it work on a copy.")
+                raise ValueError(
+                    f"check: {who} changes its argument {name} in place, at {where}. Let it work on a copy."
+                )
 
 
 class _Gradient:
@@ -386,7 +390,6 @@ class _Probe(NamedTuple):
         return not abs(self.jump) <= max(tolerance, 16 * self.noise)
 
 
-
 def _probe(rise, x, i, size, eps, h):
     central, left, right, far = [], [], [], 0.0
     for t in (h, h / 2, h / 4):
@@ -447,7 +450,8 @@ def _adapted(probe, first, largest, rtol, roof):
         if not p.spread <= max(target, 4 * p.noise) or p.sharp(rtol * largest):
             high = p.step
             step = math.sqrt(low * high) if low else high / 16
-            if p.spread < math.inf and p.noise * p.step / step > max(rtol, 1e-5) * largest:  # the next sees rounding only
+            seen = max(rtol, 1e-5) * largest
+            if p.spread < math.inf and p.noise * p.step > seen * step:  # there rounding would hide everything
                 break
         elif p.noise > target:
             low = p.step
@@ -936,7 +940,7 @@ class Report:
         elif undecided:
             lines = self._undecided_lines(max(undecided, key=lambda row: row.error))
         elif not self._symmetric:
-            lines = [f"order 2: the Hessian is not symmetric: u·Hv and v·Hu differ by {self.asymmetry:.1e} of their size"]
+            lines = [f"order 2: the Hessian is not symmetric: u·Hv and v·Hu differ by {self.asymmetry:.1e} of them"]
         else:
             lines = [f'order {self.kinks[0].order}: no derivative exists here (kinks="ignore" leaves such entries out)']
         lines += [f"  kink: {kink}" for kink in self.kinks[:3]]
@@ -1000,7 +1004,16 @@ class Report:
 def _cells(row):
     verdict = "wrong" if row.wrong.any() else "undecided" if row.undecided.any() else "kink" if row.kinks else "right"
     where = "" if row.worst is None or not row.error else str(list(row.worst))
-    return (str(row.order), row.name, str(row.got.shape), row.method, f"{row.error:.1e}", where, f"{row.rtol:.0e}", verdict)
+    return (
+        str(row.order),
+        row.name,
+        str(row.got.shape),
+        row.method,
+        f"{row.error:.1e}",
+        where,
+        f"{row.rtol:.0e}",
+        verdict,
+    )
 
 
 def _largest(row):
