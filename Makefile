@@ -37,7 +37,7 @@ lint: $(VENV)/.test  ## check the style of code and notebooks with ruff
 	$(PY) -m ruff check .
 
 oracles: $(VENV)/.test  ## install torch and autograd, which some tests compare with (they skip without)
-	@$(INSTALL) "torch==2.13.0" "autograd==1.9.1"
+	@$(INSTALL) "torch==2.13.0" "autograd==1.9.1" "expecttest==0.3.0"
 
 bench-ops: $(VENV)/.test  ## time every op, beside torch and autograd where they are installed
 	$(PY) -m tests.benchmarks.ops $(ARGS)
