@@ -123,18 +123,20 @@ def check(
     """
     _check_options(order, rtol, method, kinks)
     arrays = [x.data if isinstance(x, Tensor) else x for x in arrays]
+    order = order if vjp is None else 1
     places = _places(argnums, len(arrays))
     names = _names(f, len(arrays), places)
     native = [_point(arrays[k], name, k) for k, name in zip(places, names)]
-    report = Report(f, arrays, order=order, seed=seed, rtol=rtol, method=method, argnums=argnums, kinks=kinks)
+    options = {"order": order, "seed": seed, "rtol": rtol, "method": method, "argnums": argnums, "kinks": kinks}
+    report = Report(f, arrays, vjp, options)
     rng = np.random.default_rng(seed)
 
     function = _Forward(f, arrays, places, names, bare=vjp is not None)
     values = _values(function, native, "f")
     wide = _in_float64(function, native, report)
-    low = _eps(*(values if wide is None else function(wide)))  # f may compute in less than it is given
+    low = _eps(*values) if wide is None else _precision(function, wide, report)
     sizes = [np.abs(y, dtype=float) for y in values]
-    for k in range(1, order + 1 if vjp is None else 2):
+    for k in range(1, order + 1):
         weights = _weights(rng, sizes)
         weights = [np.asarray(c, y.dtype) for c, y in zip(weights, values)]
         gradient = _Gradient(function, len(native)) if vjp is None else _ByHand(vjp, arrays, places)
@@ -247,6 +249,22 @@ def _in_float64(function, native, report):
             report.notes.append(f"differences are computed in low precision, since f refuses float64: {error}")
             return None
     return wide
+
+
+def _precision(function, wide, report):
+    """The rounding of f: it may compute in less than float64 inside, and say nothing."""
+    values = function(wide)
+    moved = function([x + 1e-3 * np.sin(np.arange(x.size) + 1.0).reshape(x.shape) for x in wide])
+    changed = np.concatenate([m[m != y].astype(float) for m, y in zip(moved, values)])
+    low = _eps(*values)
+    for dtype in (np.float32, np.float16):
+        with np.errstate(all="ignore"):
+            if changed.size and (changed == changed.astype(dtype)).all():
+                low = max(low, float(np.finfo(dtype).eps))
+                note = f"f computes in {np.dtype(dtype)}, so small errors cannot be seen"
+    if low > np.finfo(float).eps:
+        report.notes.append(note)
+    return low
 
 
 def _weights(rng, sizes):
@@ -430,15 +448,28 @@ def _measure(rise, x, size, eps, rtol):
         first = {i: probe[i](STEP * (max(abs(x[i]), 1e-3 * top) or 1.0)) for i in probe}
         clean = [abs(p.slope) for p in first.values() if p.error < 1e-2 * abs(p.slope)]
         for i, p in first.items():
-            largest = max([*clean, abs(p.slope) if math.isfinite(p.slope) else 0.0])
+            largest = max([*clean, *(abs(v) for v in (p.slope, p.left, p.right) if math.isfinite(v))])
             tried = _adapted(probe[i], p, largest, rtol, roof=0.1 * max(1.0, top))
-            best = min(tried, key=lambda p: p.error)
-            slopes.slope[i], slopes.error[i], slopes.step[i] = best.slope, best.error, best.step
-            slopes.scale[i] = max(p.step, best.step) / STEP
-            kink = _kink(tried, rtol * largest)
+            best, slopes.error[i] = _best(tried)
+            slopes.slope[i], slopes.step[i] = best.slope, best.step
+            slopes.scale[i] = max(p.step, min(best.step, STEP)) / STEP
+            kink = _kink(tried, rtol * largest, largest)
             if kink:
                 slopes.kinks[i] = kink
     return slopes
+
+
+def _best(tried):
+    """The probe with the smallest error, and that error. A probe that contradicts longer steps is not believed.
+
+    (Steps below the precision of f see no rise at all, and agree on a slope of 0.)
+    """
+
+    def doubt(p, others):
+        return max([p.error, *(abs(p.slope - q.slope) - 8 * q.error for q in others)])
+
+    best = min(tried, key=lambda p: doubt(p, [q for q in tried if q.step > p.step]))
+    return best, doubt(best, tried)
 
 
 def _adapted(probe, first, largest, rtol, roof):
@@ -464,19 +495,21 @@ def _adapted(probe, first, largest, rtol, roof):
     return tried
 
 
-def _kink(tried, tolerance):
+def _kink(tried, tolerance, largest):
     """The probe with the shortest step at which a kink shows, None if there is no kink.
 
     On a smooth function the right slope minus the left falls as h; at a kink it stays.
     """
     tried = sorted(tried, key=lambda p: -p.step)
-    last = tried[-1]
     sharp = [p for p in tried if p.sharp(tolerance)]
-    if not sharp or (last.spread <= max(tolerance, 4 * last.noise) and last is not sharp[-1]):
-        return None
-    jumps = [abs(p.jumps[1]) for p in sharp[-2:]] if len(sharp) > 1 else [abs(j) for j in last.jumps]
-    ratio = sharp[-1].step / sharp[-2].step if len(sharp) > 1 else 0.5
-    return None if jumps[1] <= jumps[0] * ratio**0.25 else sharp[-1]
+    if not sharp or (tried[-1].spread <= max(tolerance, 4 * tried[-1].noise) and tried[-1] is not sharp[-1]):
+        return None  # shorter steps look past it
+    sizes = [(p.step, abs(p.jumps[1])) for p in sharp] if len(sharp) > 1 else [*zip((2, 1), map(abs, sharp[0].jumps))]
+    for (long, before), (short, after) in list(zip(sizes, sizes[1:]))[-2:]:
+        stays = not after <= before * (short / long) ** 0.25
+        if stays and not (after > 2 * before and before < 1e-2 * largest):  # what begins small and grows is rounding
+            return sharp[-1]
+    return None
 
 
 def numerical_gradient(f, x, h=None):
@@ -854,8 +887,8 @@ class Report:
         What the wrong gradient has to do with the right one, if that is plain to see.
     """
 
-    def __init__(self, f, arrays, **options):
-        self.f, self.arrays, self.options = f, arrays, options
+    def __init__(self, f, arrays, vjp, options):
+        self.f, self.arrays, self.vjp, self.options = f, arrays, vjp, options
         self.rows, self.notes, self.asymmetry = [], [], None
         self._fault, self._symmetric = None, True
 
@@ -864,6 +897,7 @@ class Report:
         """The call, as a line that repeats it."""
         name = getattr(self.f, "__name__", "f")
         options = [f"{k}={v!r}" for k, v in self.options.items() if v != _DEFAULTS.get(k)]
+        options += ["vjp=vjp"] if self.vjp else []
         small = sum(np.size(to_numpy(x)) for x in self.arrays) <= _SHOWN
         parts = [name if name.isidentifier() else "f", *(_source(x, small) for x in self.arrays), *options]
         return f"minicl.gradcheck.check({', '.join(parts)})"
