@@ -136,6 +136,7 @@ def check(
     wide = _in_float64(function, native, report)
     low = _eps(*values) if wide is None else _precision(function, wide, report)
     sizes = [np.abs(y, dtype=float) for y in values]
+    kinked = [np.zeros(x.shape, bool) for x in native]
     for k in range(1, order + 1):
         weights = _weights(rng, sizes)
         weights = [np.asarray(c, y.dtype) for c, y in zip(weights, values)]
@@ -145,7 +146,7 @@ def check(
         found = gradient([*native, *weights])
         if report._misfit(found, native, names):
             break
-        scene = _Scene(k, names, function, wide or native, weights, sizes, low, _eps(*native, *values))
+        scene = _Scene(k, names, function, wide or native, kinked, weights, sizes, low, _eps(*native, *values))
         rows = [_row(scene, place, g, rtol, method if k == 1 else "central") for place, g in enumerate(found)]
         report._add(rows)
         if k == 2 and report.passed and not report.kinks:
@@ -157,6 +158,7 @@ def check(
         native, wide = [*native, *weights], wide and [*wide, *(np.asarray(c, float) for c in weights)]
         names = names + _weight_names(k, len(weights))
         function, sizes = gradient, [row.natural for row in rows]
+        kinked = [row.kinked for row in rows] + [np.zeros(c.shape, bool) for c in weights]
         values = _values(function, native, f"the gradient of order {k}", before=found)
         if report._two_walks_differ(function, native, values, sizes, names):
             break
@@ -713,6 +715,7 @@ class _Scene(NamedTuple):
     names: list
     function: object
     point: list
+    kinked: list  # where a lower order has no derivative
     weights: list
     sizes: list  # of the outputs: what their rounding is relative to
     low: float  # the rounding of the outputs
@@ -735,6 +738,7 @@ class Row:
     rtol: float
     natural: np.ndarray  # the usual size of such a slope, which its rounding is relative to
     kinks: list
+    kinked: np.ndarray  # where there is no derivative, so nothing is compared
 
     @property
     def wrong(self):
@@ -787,34 +791,35 @@ def _row(scene, place, got, rtol, method):
     size = math.sqrt(sum(np.sum((c * s) ** 2.0) for c, s in zip(scene.weights, scene.sizes)))
     near = rtol or _tolerance(max(scene.eps, scene.low), _CENTRAL)
     slopes = _measure(rise, x, size, scene.low, near)
-    at_kink = np.zeros(x.shape, bool)
-    for i in slopes.kinks:
-        at_kink[i] = True
-    natural = size / slopes.scale  # the usual size of a slope
+    found = {i: p for i, p in slopes.kinks.items() if not scene.kinked[place][i]}
+    kinked = scene.kinked[place].copy()
+    for i in found:
+        kinked[i] = True
+    natural = size / np.max(slopes.scale, initial=0.0) if x.size else 0.0  # the usual size of a slope
     expected, error, used, reason = slopes.slope, slopes.error, _CENTRAL, None
     floor = 16 * (scene.eps * natural + scene.low * size / slopes.step)  # what rounding alone can make
     if method != "central":
-        exact, reason = _by_complex_step(outputs, scene, x, slopes, at_kink, name)
+        exact, reason = _by_complex_step(outputs, scene, x, slopes, kinked, name)
         if reason and method == "complex":
             raise TypeError(f'check: method="complex" does not fit {name}: {reason}. Use "auto" or "central".')
         if not reason:
             expected, error, used = exact, np.zeros(x.shape), _COMPLEX
             floor = 16 * scene.eps * natural
             near = rtol or _tolerance(scene.eps, _COMPLEX)
-    expected = np.where(at_kink, np.nan, expected)
-    largest = np.max(np.abs(expected), where=~at_kink, initial=0.0)
+    expected = np.where(kinked, np.nan, expected)
+    largest = np.max(np.abs(expected), where=~kinked, initial=0.0)
     allowed = near * largest + floor
     with np.errstate(all="ignore"):
         difference = np.abs(np.asarray(got, float) - expected)
         errors = np.where(difference == 0, 0.0, difference / (largest + floor / near))
-    undecided = ~(errors <= near) & ~(difference > allowed + 4 * error) & np.isfinite(got) & ~at_kink
+    undecided = ~(errors <= near) & ~(difference > allowed + 4 * error) & np.isfinite(got) & ~kinked
     errors[(undecided & np.isnan(errors)) | ~np.isfinite(got)] = np.inf  # what is not finite is wrong at a kink too
-    kinks = [Kink(scene.order, name, i, float(x[i]), p.left, p.right, p.step / 4) for i, p in slopes.kinks.items()]
+    kinks = [Kink(scene.order, name, i, float(x[i]), p.left, p.right, p.step / 4) for i, p in found.items()]
     natural = np.maximum(np.abs(got, dtype=float), natural)
-    return Row(scene.order, name, used, reason, got, expected, errors, allowed, undecided, near, natural, kinks)
+    return Row(scene.order, name, used, reason, got, expected, errors, allowed, undecided, near, natural, kinks, kinked)
 
 
-def _by_complex_step(outputs, scene, x, slopes, at_kink, name):
+def _by_complex_step(outputs, scene, x, slopes, kinked, name):
     """The gradient by a complex step, and why it cannot be used (None if it can)."""
     if x.dtype != float or scene.low > np.finfo(float).eps:
         return None, "f computes in low precision"
@@ -826,7 +831,7 @@ def _by_complex_step(outputs, scene, x, slopes, at_kink, name):
         return None, str(error).partition(". Fix:")[0].rstrip(".")
     if not np.isfinite(exact).all():
         return None, "f of a complex number is not finite"
-    known = np.isfinite(slopes.error) & ~at_kink
+    known = np.isfinite(slopes.error) & ~kinked
     largest = np.max(np.abs(slopes.slope), where=known, initial=0.0)
     apart = known & (np.abs(exact - slopes.slope) > 1e-6 * largest + 8 * slopes.error)
     if apart.any():
