@@ -15,12 +15,12 @@ ORDER = [
     ["ops"],
     ["functional", "conv", "recompute", "derivatives", "gradcheck", "formulas"],
     ["losses", "nn"],
-    ["optim", "verify", "profile", "graph"],
+    ["optim", "profile", "graph"],
     ["data"],
     ["evaluate"],
     ["train"],
     ["parallel", "estimator"],
-    ["viz", "course", "derivations"],
+    ["verify", "viz", "course", "derivations"],
 ]
 RANK = {part: k for k, parts in enumerate(ORDER) for part in parts}
 LEAVES = {"viz", "course", "derivations"}  # nothing imports them

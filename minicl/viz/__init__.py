@@ -1,6 +1,7 @@
-"""What minicl can show: plots, and widgets that need no kernel."""
+"""What minicl can show: figures under their claims, tables, and widgets that need no kernel."""
 
 from .backward_stepper import backward_stepper
+from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
 from .widget import Widget
 
-__all__ = ["Widget", "backward_stepper"]
+__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "RED", "Widget", "backward_stepper", "show", "style", "table"]
