@@ -1,6 +1,7 @@
 """The grader is graded: right answers, written in several ways, pass; each known mistake is rejected and named.
 
-Right versions live here and not in the package. The last part gives the grader wrong versions that it has not seen.
+Right versions live here and in right_answers/, and not in the package. The last part gives the grader wrong versions
+that it has not seen.
 """
 
 import collections
@@ -9,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import right_answers
 
 from minicl.course import EXERCISES, check
 from minicl.course.catalogue.gradient_checking import BACKWARDS
@@ -371,6 +373,9 @@ RIGHT = {
     "linear_probe": [probe_centred, probe_column_of_ones, probe_least_squares, probe_dual],
     "knn": [knn_loops, knn_matrix, knn_deleted],
 }
+for module in right_answers.modules():
+    assert not set(RIGHT) & set(module.RIGHT), f"{module.__name__} answers an exercise that has its answers already"
+    RIGHT |= module.RIGHT
 RIGHT_CASES = [
     pytest.param(name, function, id=f"{name}-{i}") for name in RIGHT for i, function in enumerate(RIGHT[name])
 ]
@@ -383,7 +388,7 @@ MISTAKES = [
 
 
 def test_every_exercise_has_right_versions():
-    assert set(RIGHT) == set(EXERCISES)
+    assert set(RIGHT) == set(EXERCISES), "see tests/right_answers/__init__.py"
     assert min(map(len, RIGHT.values())) >= 2
 
 
@@ -553,6 +558,8 @@ OTHERS = [
     ("linear_probe", lambda x, y, t, ridge: probe_centred(x, y, t, 1e-12), "ridge-ignored"),
     ("knn", lambda features, labels, k: knn_matrix(features, labels, 1), "k-ignored"),
 ]  # fmt: skip
+for module in right_answers.modules():
+    OTHERS += getattr(module, "OTHERS", [])
 
 
 @pytest.mark.parametrize("name, function, mistake", OTHERS, ids=[f"{name}-{mistake}" for name, _, mistake in OTHERS])
@@ -598,9 +605,11 @@ UNKNOWN = {
     "linear_probe": lambda x, y, t, ridge: probe_centred(x, y, t, np.sqrt(ridge)),
     "knn": lambda features, labels, k: knn_matrix(features, labels, max(k - 1, 1)),
 }  # fmt: skip
+for module in right_answers.modules():
+    UNKNOWN |= getattr(module, "UNKNOWN", {})
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", UNKNOWN)
 def test_mistakes_that_are_not_known_are_rejected_all_the_same(name):
     report = check(name, UNKNOWN[name])
     assert not report.passed

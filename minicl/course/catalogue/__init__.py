@@ -1,7 +1,7 @@
 """All exercises, one file per notebook.
 
 To add one, write `name = Exercise(name="name", ...)` in the file of its notebook (`Exercise` has a short example): it
-is found by its type. Then add two right versions to tests/test_course_catalogue.py. The tests hold that every right
+is found by its type. Then add two right versions to a module of tests/right_answers/. The tests hold that every right
 version passes, and that every mistake is rejected and recognised as itself, with any seed, in less than a second.
 """
 
