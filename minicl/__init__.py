@@ -76,6 +76,7 @@ from .ops import (  # noqa: A004  (sum, abs, max, min are NumPy's names)
 )
 from .functional import (
     concatenate,
+    cosine_matrix,
     cosine_similarity,
     dot,
     einsum,

@@ -32,6 +32,7 @@ from .ops import (
     softplus,
     sqrt,
     sum,
+    swapaxes,
     tanh,
     transpose,
     where,
@@ -296,6 +297,45 @@ def cosine_similarity(a, b, axis=-1):
         return normalize(x if whole else broadcast_to(x, shape=shape), axis=axis)
 
     return sum(unit(a) * unit(b), axis=axis)
+
+
+def cosine_matrix(x, y=None):
+    """Cosine of each row of `x` with each row of `y` (with each row of `x` if `y` is None).
+
+    Parameters
+    ----------
+    x : Tensor or array, shape (..., n, d)
+    y : Tensor or array, shape (..., m, d), optional
+
+    Returns
+    -------
+    Tensor or array, shape (..., n, m)
+        Entry (i, k) is the cosine of the angle between x[i] and y[k]; 0 where one of the two is a row of zeros.
+
+    Raises
+    ------
+    ValueError
+        If d differs, or an argument is no matrix.
+
+    Notes
+    -----
+    S = U Vᵀ with the rows u = x/‖x‖ and v = y/‖y‖: n + m norms and one matrix product. Exact at every length of the
+    rows, since `normalize` uses no eps; the length of a row changes neither its cosines nor, but for a factor 1/‖x‖,
+    their gradient.
+
+    Examples
+    --------
+    >>> cosine_matrix(np.array([[3.0, 4.0], [0.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 2.0], [-6.0, -8.0]]))
+    array([[ 0.6,  0.8, -1. ],
+           [ 0. ,  0. ,  0. ]])
+    """
+    x = _as_arrays(x)
+    y = x if y is None else _as_arrays(y)
+    if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"cosine_matrix: shapes {x.shape} and {y.shape}; give (..., n, d) and (..., m, d).")
+    u = normalize(x)
+    v = u if y is x else normalize(y)
+    return u @ swapaxes(v, axis1=-1, axis2=-2)
 
 
 def pairwise_distances(x, y=None, squared=False):

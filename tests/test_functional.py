@@ -234,6 +234,16 @@ FUNCTIONS = {
             ),
         ],
     ),
+    "cosine_matrix": (
+        mc.cosine_matrix,
+        [
+            sample(lambda x, y: 1 - cdist(x, y, "cosine"), normal(3, 5), normal(2, 5)),
+            sample(lambda x: 1 - cdist(x, x, "cosine"), normal(3, 2)),
+            sample(
+                lambda x, y: np.zeros((1, 1)), exactly([[0.0, 0.0]]), normal(1, 2), gradients=lambda g, x, y: (x, x)
+            ),
+        ],
+    ),
     "pairwise_distances": (
         mc.pairwise_distances,
         [
