@@ -494,13 +494,14 @@ def cases(keep=lambda name: True):
 def test_every_function_has_samples():
     public = {
         name
-        for module in (functional, losses, losses.classification, losses.nt_xent)
-        for name, f in vars(inspect.getmodule(module) if inspect.isfunction(module) else module).items()
+        for module in (functional, losses.classification)  # the contrastive losses: test_losses
+        for name, f in vars(module).items()
         if inspect.isfunction(f)
         and not name.startswith("_")
         and f.__module__.startswith(("minicl.functional", "minicl.losses"))
     }
     assert public - set(FUNCTIONS) == set(ELSEWHERE)
+    assert "nt_xent" in FUNCTIONS
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")

@@ -7,6 +7,7 @@ from .. import functional as F
 from ..arrays import is_array, namespace
 from ..engine import Tensor
 from ..ops import _as_arrays, _raw, log_softmax, softplus
+from ..ops import mean as _mean
 from ..ops import sum as _sum
 
 
@@ -24,8 +25,8 @@ def reduce_loss(values, reduction, weights=None, name="loss"):
         return _sum(values)
     if reduction == "mean":
         if weights is not None:
-            return _sum(values) / _sum(weights)
-        return _sum(values) / (values.size or float("nan"))
+            return _mean(values) / _mean(weights)
+        return _mean(values) if values.size else _sum(values) / float("nan")  # a sum would overflow float16
     raise ValueError(f'{name}: reduction is "mean", "sum" or "none", not {reduction!r}.')
 
 

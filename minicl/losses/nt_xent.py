@@ -1,27 +1,48 @@
 """NT-Xent, the loss of SimCLR: each view must find the other view of its image among all other views.
 
-It is a cross-entropy: one class for each other view of the batch, and the right class is the partner.
+It is a cross-entropy: one class for each other view of the batch, and the right class is the partner. DCL and the
+debiased loss below change one thing each: what stands in the denominator.
 """
 
-import numpy as np
+import math
 
 from ..arrays import namespace
-from ..functional import concatenate, normalize
-from ..ops import _as_arrays, _raw, where
-from .classification import cross_entropy
+from ..functional import normalize
+from ..ops import _raw, expm1, log, softplus, where
+from .candidates import right_and_rest
+from .classification import reduce_loss
+from .inputs import between, scalar, two_views
 
 
-def nt_xent(z1, z2, temperature=0.5, reduction="mean"):
+def _compared(name, z1, z2, temperature, layout):
+    """For each of the 2N anchors: s_ij/τ with its partner, and log Σ e^{s_ik/τ} over all k but itself and the partner."""
+    z, partner = two_views(name, z1, z2, layout)
+    temperature = scalar(name, "temperature", temperature, like=z, positive=True)
+    u = normalize(z)
+    itself = namespace(_raw(u)).eye(len(u), dtype=bool)
+    scores = where(itself, -math.inf, u @ u.T / temperature)  # an anchor is no candidate of its own
+    return *right_and_rest(scores, partner), temperature
+
+
+def _several_images(name, anchors):
+    if len(anchors) < 4:
+        raise ValueError(f"{name}: one image (2 rows) has no negatives, and without them no loss; give N ≥ 2 images.")
+
+
+def nt_xent(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean"):
     """Normalised temperature-scaled cross-entropy (Chen et al. 2020, arXiv:2002.05709, Eq. 1).
 
     Parameters
     ----------
     z1, z2 : Tensor or array, shape (N, d)
         Embeddings of the first and the second view: row i of both belongs to image i. They are normalised here.
-    temperature : float or Tensor, positive
+        Without z2, z1 holds all 2N rows in the order of `layout`.
+    temperature : float or Tensor of shape (), positive
         τ, by which the cosines are divided.
+    layout : {"stacked", "interleaved"}
+        How one array is ordered: all first views, then all second views; or rows 2k and 2k + 1 of one image.
     reduction : {"mean", "sum", "none"}
-        "none" gives the 2N losses, first view first.
+        "none" gives the 2N losses in the order of the rows (of z1, then of z2).
 
     Returns
     -------
@@ -29,35 +50,119 @@ def nt_xent(z1, z2, temperature=0.5, reduction="mean"):
 
     Raises
     ------
+    TypeError
+        If an input holds no floats, or inputs are on different devices.
     ValueError
-        If the shapes differ or are not (N, d), N is 0, or the temperature is not positive.
+        If the shapes differ or are not (N, d), N is 0, a value is NaN or infinite, the temperature is not positive, or
+        the layout is unknown or given beside z2.
 
     Notes
     -----
     ℓᵢ = −log( exp(s_ij/τ) / Σ_{k≠i} exp(s_ik/τ) ), with the cosine s and the partner j of i; L = (1/2N) Σ ℓᵢ.
-    The sum has 2N − 1 terms: the partner and 2N − 2 others. If all embeddings are equal, L = log(2N − 1).
+
+    The sum has 2N − 1 terms: the partner and 2N − 2 others. Divided by its numerator, the fraction shows the form that
+    is computed, since it keeps the digits of a small loss: ℓᵢ = log(1 + Σ_{k≠i,j} exp((s_ik − s_ij)/τ)).
+    If all embeddings are equal, L = log(2N − 1). For N = 1 the partner is the only candidate, and L = 0.
 
     Examples
     --------
+    >>> import numpy as np
     >>> z = np.ones((3, 2))
     >>> bool(np.isclose(nt_xent(z, z), np.log(5), rtol=1e-12))
     True
+
+    One array, ordered image by image:
+
+    >>> views = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    >>> bool(np.isclose(nt_xent(views, layout="interleaved"), np.log(1 + 2 * np.exp(-1 / 0.5))))
+    True
     """
-    z1, z2 = _as_arrays(z1), _as_arrays(z2)
-    if z1.ndim != 2 or z1.shape != z2.shape:
-        raise ValueError(
-            f"nt_xent: shapes {tuple(z1.shape)} and {tuple(z2.shape)}; give two views of one shape (N, d)."
-        )
-    n = len(z1)
-    if not n:
-        raise ValueError("nt_xent: the batch is empty; give at least one image.")
-    if not bool(_raw(temperature) > 0):
-        raise ValueError(f"nt_xent: the temperature must be positive, got {temperature}.")
-    u = normalize(concatenate([z1, z2]))
-    xp = namespace(_raw(u))
-    itself = xp.eye(2 * n, dtype=bool)
-    scores = where(
-        itself, -np.inf, u @ u.T / temperature
-    )  # −inf before the softmax: an anchor is no candidate of its own
-    partner = (xp.arange(2 * n) + n) % (2 * n)
-    return cross_entropy(scores, partner, reduction=reduction)
+    partner, others, _ = _compared("nt_xent", z1, z2, temperature, layout)
+    losses = softplus(others - partner)  # log(1 + Σ_{k≠i,j} e^{(s_ik − s_ij)/τ})
+    return reduce_loss(losses, reduction, name="nt_xent")
+
+
+def dcl(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean"):
+    """Decoupled contrastive loss: NT-Xent without the partner in the denominator (Yeh et al. 2021, arXiv:2110.06848).
+
+    Parameters
+    ----------
+    z1, z2, temperature, layout, reduction
+        As in `nt_xent`; at least two images.
+
+    Returns
+    -------
+    Tensor or array, shape () or (2N,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `nt_xent`; also for N = 1, where the denominator is empty.
+
+    Notes
+    -----
+    ℓᵢ = −log( exp(s_ij/τ) / Σ_{k≠i,j} exp(s_ik/τ) ) = −s_ij/τ + log Σ_{k≠i,j} exp(s_ik/τ), a sum of 2N − 2 terms.
+
+    It is no −log of a probability: it can be negative, and has no lower bound as τ → 0. For each anchor
+    NT-Xent = softplus(DCL), so NT-Xent is DCL with its gradient multiplied by 1 − p, p the probability of the partner.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(dcl(np.eye(2), np.eye(2), temperature=0.1)) < 0
+    True
+    """
+    partner, others, _ = _compared("dcl", z1, z2, temperature, layout)
+    _several_images("dcl", others)
+    return reduce_loss(others - partner, reduction, name="dcl")
+
+
+def debiased(z1, z2=None, temperature=0.5, class_prior=0.1, layout="stacked", reduction="mean"):
+    """Debiased contrastive loss: some "negatives" are of the anchor's own class (Chuang et al. 2020, arXiv:2007.00224).
+
+    Parameters
+    ----------
+    z1, z2, temperature, layout, reduction
+        As in `nt_xent`; at least two images.
+    class_prior : float in [0, 1)
+        τ⁺, the probability that a random image has the class of the anchor: 1/C for C balanced classes. 0 is NT-Xent.
+
+    Returns
+    -------
+    Tensor or array, shape () or (2N,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `nt_xent`; also for N = 1, and for a class_prior outside [0, 1).
+
+    Notes
+    -----
+    ℓᵢ = −log( e^{s_ij/τ} / (e^{s_ij/τ} + M g) ), with the M = 2N − 2 negatives and
+
+    g = max{ (mean_k e^{s_ik/τ} − τ⁺ e^{s_ij/τ}) / (1 − τ⁺),  e^{−1/τ} }.
+
+    The mean over "negatives" holds a share τ⁺ of positives; it is estimated by the partner and taken off again. The
+    bound e^{−1/τ} is the smallest value that a true mean can have. All is computed in logarithms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> z = np.array([[1.0, 0.0], [0.6, 0.8]])
+    >>> bool(np.isclose(debiased(z, z, class_prior=0.0), nt_xent(z, z)))
+    True
+    >>> bool(debiased(z, z, class_prior=0.1) < nt_xent(z, z))
+    True
+    """
+    class_prior = between("debiased", "class_prior", class_prior, 0.0, 1.0)
+    partner, others, temperature = _compared("debiased", z1, z2, temperature, layout)
+    _several_images("debiased", others)
+    negatives = len(others) - 2
+    mean = others - math.log(negatives)  # log of the mean of e^{s_ik/τ}
+    excess = (math.log(class_prior) if class_prior else -math.inf) + partner - mean  # log of the share to take off
+    lowest = -1.0 / temperature
+    some_left = _raw(excess).real < 0  # else the estimate is not even positive
+    estimate = mean + log(-expm1(where(some_left, excess, -1.0))) - math.log1p(-class_prior)
+    above = some_left & (_raw(estimate).real > _raw(lowest).real)
+    g = where(above, estimate, lowest)  # log g
+    return reduce_loss(softplus(math.log(negatives) + g - partner), reduction, name="debiased")
