@@ -2,6 +2,19 @@
 
 from .backward_stepper import backward_stepper
 from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
+from .temperature_bars import temperature_bars
 from .widget import Widget
 
-__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "RED", "Widget", "backward_stepper", "show", "style", "table"]
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "RED",
+    "Widget",
+    "backward_stepper",
+    "show",
+    "style",
+    "table",
+    "temperature_bars",
+]
