@@ -6,7 +6,7 @@ version passes, and that every mistake is rejected and recognised as itself, wit
 """
 
 from ..exercise import Exercise
-from . import autograd, gradient_checking, info_nce, simclr, temperature
+from . import autograd, gradient_checking, info_nce, nce, nt_xent, pairwise_triplet, simclr, similarity, temperature
 
 
 def _collect(*modules):
@@ -20,4 +20,4 @@ def _collect(*modules):
     return found
 
 
-EXERCISES = _collect(autograd, gradient_checking, info_nce, simclr, temperature)
+EXERCISES = _collect(autograd, gradient_checking, info_nce, nce, nt_xent, pairwise_triplet, simclr, similarity, temperature)
