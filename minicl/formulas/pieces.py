@@ -94,11 +94,14 @@ def softmax(x):
 def choice(logits, right):
     """−log of the probability of the right candidate, log Σ eˣ − x[right], and its derivative softmax(x) − 1[right].
 
-    The entry of the right candidate is minus the sum of the others, which is p − 1 without loss of digits.
+    Near 0 both are computed from what the other candidates add, so that a right answer that is nearly sure keeps its digits:
+    the loss is log(1 + Σ_k exp(x_k − x[right])), and its entry p − 1 is minus the sum of the others.
     """
     slope = softmax(logits)
     slope[right] = -sum(p for k, p in enumerate(slope) if k != right)
-    return log_sum_exp(logits) - logits[right], slope
+    if logits[right].real < logits.real.max():
+        return log_sum_exp(logits) - logits[right], slope
+    return np.log1p(sum(np.exp(x - logits[right]) for k, x in enumerate(logits) if k != right)), slope
 
 
 def yes(x):
