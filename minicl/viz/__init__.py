@@ -3,6 +3,7 @@
 from .backward_stepper import backward_stepper
 from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
 from .temperature_bars import temperature_bars
+from .three_bars import three_bars
 from .widget import Widget
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "style",
     "table",
     "temperature_bars",
+    "three_bars",
 ]
