@@ -7,7 +7,7 @@ the right one with log Σ exp of the scores of the rest; they differ in who is a
 import math
 
 from ..arrays import namespace
-from ..ops import _raw, logsumexp, softplus, sum, where
+from ..ops import _raw, logsumexp, softplus, where
 
 
 def right_and_rest(scores, right):
@@ -24,8 +24,9 @@ def right_and_rest(scores, right):
     s, rest : Tensor or array, shape (n,)
         rest is −inf for an anchor without another candidate.
     """
-    is_right = namespace(_raw(scores)).arange(scores.shape[1]) == right[:, None]
-    return sum(where(is_right, scores, 0.0), axis=1), logsumexp(where(is_right, -math.inf, scores), axis=1)
+    xp = namespace(_raw(scores))
+    is_right = xp.arange(scores.shape[1]) == right[:, None]
+    return scores[xp.arange(len(right)), right], logsumexp(where(is_right, -math.inf, scores), axis=1)
 
 
 def find_right(scores, right):

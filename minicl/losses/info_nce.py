@@ -9,7 +9,7 @@ from ..functional import concatenate, expand_dims, normalize, take
 from ..ops import _raw, sum
 from .candidates import find_right
 from .classification import reduce_loss
-from .inputs import floats, integers, scalar
+from .inputs import floats, integers, positive_temperature
 
 
 def info_nce(queries, keys, temperature=0.5, negatives=None, symmetric=False, reduction="mean"):
@@ -64,7 +64,7 @@ def info_nce(queries, keys, temperature=0.5, negatives=None, symmetric=False, re
     if negatives is not None:
         given["negatives"] = (negatives, "M d")
     u, v, *more = (normalize(x) for x in floats(name, **given))
-    temperature = scalar(name, "temperature", temperature, like=u, positive=True)
+    temperature = positive_temperature(name, temperature, like=u)
     right = namespace(_raw(u)).arange(len(u))
     scores = u @ concatenate([v, *more]).T / temperature  # s_ik/τ
     losses = find_right(scores, right)
@@ -112,7 +112,7 @@ def moco(queries, keys, queue, temperature=0.07, reduction="mean"):
     """
     name = "moco"
     queries, keys, queue = floats(name, queries=(queries, "N d"), keys=(keys, "N d"), queue=(queue, "K d"))
-    temperature = scalar(name, "temperature", temperature, like=queries, positive=True)
+    temperature = positive_temperature(name, temperature, like=queries)
     q = normalize(queries)
     k, n = normalize(_raw(keys)), normalize(_raw(queue))  # bare arrays: constants, so nothing is recorded for them
     own = sum(q * k, axis=1, keepdims=True)
@@ -166,7 +166,7 @@ def memory_bank(z, bank, index, temperature=0.07, negatives=None, reduction="mea
     """
     name = "memory_bank"
     z, bank = floats(name, z=(z, "N d"), bank=(bank, "n d"))
-    temperature = scalar(name, "temperature", temperature, like=z, positive=True)
+    temperature = positive_temperature(name, temperature, like=z)
     index = integers(name, "index", index, (len(z),), z, below=len(bank))
     bank = _raw(bank)  # a bare array: a constant, so nothing is recorded for it
     u = normalize(z)

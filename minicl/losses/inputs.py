@@ -6,8 +6,10 @@ an error here, whose text names the loss, the shapes and the fix.
 
 import math
 
+import numpy as np
+
 from ..arrays import is_array, namespace
-from ..engine import astype
+from ..engine import Tensor, astype
 from ..functional import concatenate
 from ..ops import _as_arrays, _raw
 
@@ -32,7 +34,6 @@ def floats(name, **arguments):
 
     Examples
     --------
-    >>> import numpy as np
     >>> z1, z2 = floats("a loss", z1=(np.ones((3, 2)), "N d"), z2=(np.ones((3, 2)), "N d"))
     >>> floats("a loss", z1=(np.ones((3, 2)), "N d"), z2=(np.ones((4, 2)), "N d"))
     Traceback (most recent call last):
@@ -83,7 +84,34 @@ def _and(words):
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
-def scalar(name, key, value, like, positive=False):
+def positive_temperature(name, value, like):
+    """A temperature by which cosines can be divided: positive, and not so small that 1/τ overflows; see `scalar`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no single number, is not above 0, or is too small for the precision of `like`.
+
+    Examples
+    --------
+    >>> positive_temperature("a loss", 0.0, np.ones(1))
+    Traceback (most recent call last):
+    ValueError: a loss: temperature must be a positive, finite number, got 0.0.
+    """
+    number, value = _raw(value), scalar(name, "temperature", value, like)
+    number = float(number.real)
+    smallest = 2 / float(np.finfo(like.dtype).max)  # two logits differ by as much as 2/τ
+    if number <= 0:
+        raise ValueError(f"{name}: temperature must be a positive, finite number, got {number}.")
+    if number < smallest:
+        raise ValueError(
+            f"{name}: temperature {number} is too small for {like.dtype}: 1/temperature overflows. Give at least "
+            f"{smallest:.1e}, or the embeddings in a higher precision."
+        )
+    return value
+
+
+def scalar(name, key, value, like):
     """A number, or a Tensor or array of shape (), in the precision of `like`.
 
     A Tensor stays one, so that the loss has a gradient with respect to it.
@@ -91,16 +119,11 @@ def scalar(name, key, value, like, positive=False):
     Raises
     ------
     TypeError, ValueError
-        If it is no single number, is NaN or infinite, or (under `positive`) is not above 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> scalar("a loss", "temperature", 0.0, np.ones(1), positive=True)
-    Traceback (most recent call last):
-    ValueError: a loss: temperature must be a positive, finite number, got 0.0.
+        If it is no single number, or is NaN or infinite.
     """
     raw = _raw(value)
+    if isinstance(raw, (str, bytes)):
+        raise TypeError(f"{name}: {key} must be a number or a Tensor of shape (), got {raw!r}.")
     if is_array(raw):
         namespace(_raw(like), raw, op=f"{name}, {key}")
         if raw.ndim:
@@ -109,9 +132,11 @@ def scalar(name, key, value, like, positive=False):
         number = float(getattr(raw, "real", raw))
     except (TypeError, ValueError):
         raise TypeError(f"{name}: {key} must be a number or a Tensor of shape (), got {raw!r}.") from None
-    if not math.isfinite(number) or (positive and number <= 0):
-        raise ValueError(f"{name}: {key} must be a {'positive, ' if positive else ''}finite number, got {number}.")
-    if is_array(raw) and raw.dtype.kind == like.dtype.kind == "f" and raw.dtype != like.dtype:
+    if not math.isfinite(number):
+        raise ValueError(
+            f"{name}: {key} must be a {'positive, ' if key == 'temperature' else ''}finite number, got {number}."
+        )
+    if is_array(raw) and raw.dtype.kind in "fiub" and like.dtype.kind == "f" and raw.dtype != like.dtype:
         return astype(value, dtype=like.dtype)  # float32 embeddings keep their dtype beside a float64 temperature
     return value
 
@@ -122,8 +147,10 @@ def between(name, key, value, low, high=math.inf, open_low=False, open_high=True
     Raises
     ------
     TypeError, ValueError
-        If it is no number, or does not lie there.
+        If it is no number, or does not lie there. A Tensor is refused, since it would get no gradient.
     """
+    if isinstance(value, (Tensor, str, bytes)):
+        raise TypeError(f"{name}: {key} is a constant here; give a number, not {value!r}.")
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -11,13 +11,13 @@ from ..functional import normalize
 from ..ops import _raw, expm1, log, softplus, where
 from .candidates import right_and_rest
 from .classification import reduce_loss
-from .inputs import between, scalar, two_views
+from .inputs import between, positive_temperature, two_views
 
 
 def _compared(name, z1, z2, temperature, layout):
     """For each of the 2N anchors: s_ij/τ with its partner, and log Σ e^{s_ik/τ} over all k but itself and the partner."""
     z, partner = two_views(name, z1, z2, layout)
-    temperature = scalar(name, "temperature", temperature, like=z, positive=True)
+    temperature = positive_temperature(name, temperature, like=z)
     u = normalize(z)
     itself = namespace(_raw(u)).eye(len(u), dtype=bool)
     scores = where(itself, -math.inf, u @ u.T / temperature)  # an anchor is no candidate of its own

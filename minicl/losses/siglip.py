@@ -7,7 +7,7 @@ from ..arrays import namespace
 from ..functional import normalize
 from ..ops import _raw, softplus, sum, where
 from .classification import reduce_loss
-from .inputs import floats, scalar
+from .inputs import floats, positive_temperature, scalar
 
 
 def siglip(z1, z2, temperature=0.1, bias=-10.0, reduction="mean"):
@@ -47,7 +47,7 @@ def siglip(z1, z2, temperature=0.1, bias=-10.0, reduction="mean"):
     """
     name = "siglip"
     z1, z2 = floats(name, z1=(z1, "N d"), z2=(z2, "N d"))
-    temperature = scalar(name, "temperature", temperature, like=z1, positive=True)
+    temperature = positive_temperature(name, temperature, like=z1)
     bias = scalar(name, "bias", bias, like=z1)
     logits = normalize(z1) @ normalize(z2).T / temperature + bias
     together = namespace(_raw(logits)).eye(len(z1), dtype=bool)

@@ -9,7 +9,7 @@ from ..arrays import namespace
 from ..functional import normalize
 from ..ops import _raw, log, logsumexp, softplus, sum, where
 from .classification import reduce_loss
-from .inputs import floats, integers, one_of, scalar
+from .inputs import floats, integers, one_of, positive_temperature
 
 
 def supcon(z, labels, temperature=0.5, form="out", reduction="mean"):
@@ -68,7 +68,7 @@ def supcon(z, labels, temperature=0.5, form="out", reduction="mean"):
 
 def _supcon(name, z, labels, temperature, form, reduction):
     one_of(name, "form", form, ("out", "in"))
-    temperature = scalar(name, "temperature", temperature, like=z, positive=True)
+    temperature = positive_temperature(name, temperature, like=z)
     same = labels[:, None] == labels
     positive = same & ~namespace(labels).eye(len(labels), dtype=bool)
     count = positive.sum(axis=1)
