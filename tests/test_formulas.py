@@ -34,7 +34,7 @@ def cases(seed=0):
             (),
         ),
         "n_pair": ((draw(5, 3), draw(5, 3)), {"l2": 0.3}, ()),
-        "cross_entropy": ((draw(5, 3),), {"labels": np.array([0, 2, 1, 1, 2])}, ()),
+        "cross_entropy": ((draw(5, 3),), {"target": np.array([0, 2, 1, 1, 2])}, ()),
         "nce": ((draw(5), draw(5, 3)), {"log_q": log_q, "noise_log_q": noise_log_q}, ()),
         "ranking_nce": ((draw(5), draw(5, 3)), {}, ()),
         "ranking_nce log_q": ((draw(5), draw(5, 3)), {"log_q": log_q, "noise_log_q": noise_log_q}, ()),

@@ -21,13 +21,14 @@ from .pieces import (
 )
 
 
-def cross_entropy(logits, labels, *, weights=None):
+def cross_entropy(logits, target, *, weights=None):
     """Cross-entropy between softmax(logits) and labels.
 
     Parameters
     ----------
     logits : array, shape (N, classes)
-    labels : integer array, shape (N,)
+    target : integer array, shape (N,)
+        Labels.
     weights : array, shape (N,), optional
         Of the rows; by default 1/N each.
 
@@ -52,7 +53,7 @@ def cross_entropy(logits, labels, *, weights=None):
     [[0.5, -0.5]]
     """
     x = floats(logits, "cross_entropy", "logits", 2)
-    labels = integers(labels, "cross_entropy", "labels", (len(x),), below=x.shape[1])
+    labels = integers(target, "cross_entropy", "target", (len(x),), below=x.shape[1])
     w = term_weights(weights, len(x), "cross_entropy")
     value, dx = 0.0, zeros(x.shape, x)
     for i, label in enumerate(labels):
