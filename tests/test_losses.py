@@ -355,7 +355,7 @@ LOSSES = {
     "supcon": (
         losses.supcon,
         [
-            sample(supcon, normal(7, 2), CLASSES, temperature, form=form, reduction=reduction)
+            sample(supcon, normal(7, 5), CLASSES, temperature, form=form, reduction=reduction)
             for form in ("out", "in")
             for temperature, reduction in ((τ, "mean"), (τ, "sum"), (0.7, "none"))
         ],
