@@ -133,10 +133,8 @@ class Number(Expression):
         if self._latex:
             return self._latex
         if isinstance(self.number, Fraction) and self.number.denominator != 1:
-            return ("" if self.number > 0 else "-") + r"\tfrac{%d}{%d}" % (
-                abs(self.number.numerator),
-                self.number.denominator,
-            )
+            sign, size = "-" * (self.number < 0), abs(self.number)
+            return rf"{sign}\tfrac{{{size.numerator}}}{{{size.denominator}}}"
         return f"{self.number:g}" if isinstance(self.number, float) else str(self.number)
 
     def value(self, env):
@@ -859,7 +857,7 @@ class Derivative(Expression):
         where = self.x.where(env) if isinstance(self.x, Entry) else ()
         whole = symbol.array(env) if isinstance(symbol, Defined) and symbol.indices else symbol.value(env)
         whole = np.asarray(whole, dtype=object if env["library"] else complex)
-        shape = whole[where].shape if where else whole.shape
+        shape = np.shape(whole[where])  # a single number of SymPy or mpmath has none of its own
         take = self._by_rules if hasattr(env["library"], "diff") and hasattr(env["library"], "Dummy") else self._by_step
         columns = [take(env, symbol.name, whole, (*where, *i)) for i in np.ndindex(shape)]
         if not shape:
