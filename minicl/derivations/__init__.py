@@ -25,6 +25,7 @@ from .expression import (
     absolute,
     among,
     arccos,
+    at,
     cos,
     define,
     derivative,
@@ -42,6 +43,7 @@ from .expression import (
     softplus,
     sqrt,
     symbols,
+    tanh,
 )
 from .statement import Outcome, Statement
 
@@ -68,6 +70,7 @@ __all__ = [
     "absolute",
     "among",
     "arccos",
+    "at",
     "cos",
     "define",
     "derivative",
@@ -85,9 +88,11 @@ __all__ = [
     "softplus",
     "sqrt",
     "symbols",
+    "tanh",
 ]
 
 KEYS = (
+    "autograd",
     "cosine",
     "triplet",
     "nce",

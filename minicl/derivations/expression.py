@@ -461,6 +461,7 @@ FUNCTIONS = {
     "softplus": (r"\operatorname{{softplus}}{}", np.vectorize(_softplus), lambda lib, x: lib.log(1 + lib.exp(x))),
     "positive": (None, lambda x: x * (np.real(x) > 0), lambda lib, x: _largest(lib, [x, 0 * x])),
     "absolute": (None, lambda x: x * np.sign(np.real(x)), lambda lib, x: _largest(lib, [x, -x])),
+    "tanh": (r"\tanh {}", np.tanh, "tanh"),
     "cos": (r"\cos {}", np.cos, "cos"),
     "sin": (r"\sin {}", np.sin, "sin"),
     "sinh": (r"\sinh {}", np.sinh, "sinh"),
@@ -481,7 +482,9 @@ class Function(Expression):
     def __init__(self, name, x):
         super().__init__(wrap(x))
         self.name = name
-        self.level = PRODUCT if name in ("log", "cos", "sin", "sinh", "arccos") else POWER if name == "exp" else ATOM
+        self.level = (
+            PRODUCT if name in ("log", "tanh", "cos", "sin", "sinh", "arccos") else POWER if name == "exp" else ATOM
+        )
 
     def latex(self, inline=False):
         x = self.parts[0]
@@ -517,7 +520,7 @@ class Function(Expression):
             value = x.value(env)
             least = float(np.min(np.abs(value)))
             return max(top, x.size(env) / least if least else math.inf)
-        if self.name in ("softplus", "positive", "absolute", "cos", "sin", "sigmoid"):  # slopes up to 1
+        if self.name in ("softplus", "positive", "absolute", "tanh", "cos", "sin", "sigmoid"):  # slopes up to 1
             return max(top, x.size(env))
         return top
 
@@ -543,6 +546,7 @@ sigmoid = _named("sigmoid", "σ(x) = 1/(1 + e⁻ˣ)")
 softplus = _named("softplus", "log(1 + eˣ)")
 positive = _named("positive", "max(0, x)")
 absolute = _named("absolute", "|x|")
+tanh = _named("tanh", "tanh x")
 cos = _named("cos", "cos x")
 sin = _named("sin", "sin x")
 sinh = _named("sinh", "sinh x")
@@ -831,6 +835,27 @@ class Expectation(Sum):
         if read is not None:  # sizes
             read = lambda inner: self.parts[0].size(inner) * self.parts[1].size(inner)
         return super().values(env, read or (lambda inner: self.parts[1].value(inner) * self.parts[0].value(inner)))
+
+
+class At(Expression):
+    """A formula at another value of one of its symbols: f(x + h)"""
+
+    def __init__(self, y, symbol, x):
+        super().__init__(wrap(y), wrap(x))
+        self.symbol = symbol
+
+    def latex(self, inline=False):
+        y, x = self.parts
+        return rf"{y.in_brackets(ATOM, inline)}\left({x.latex(inline)}\right)"
+
+    def value(self, env):
+        y, x = self.parts
+        return y.value({**env, self.symbol.name: x.value(env), "cache": {}})
+
+
+def at(y, symbol, x):
+    """y where a symbol has another value: `at(f, x, x + h)` is shown as f(x + h)."""
+    return At(y, symbol, x)
 
 
 # ------------------------------------------------------------------------------------------------------ derivatives
