@@ -121,6 +121,8 @@ def scalar(name, key, value, like):
     TypeError, ValueError
         If it is no single number, or is NaN or infinite.
     """
+    if isinstance(value, np.generic):
+        value = value.item()  # a Python number does not change the dtype of an array; a NumPy scalar does
     raw = _raw(value)
     if isinstance(raw, (str, bytes)):
         raise TypeError(f"{name}: {key} must be a number or a Tensor of shape (), got {raw!r}.")
