@@ -13,7 +13,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint oracles bench-ops clean
+.PHONY: help notebooks lab test sync lint verify equations oracles bench-ops clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -35,6 +35,13 @@ sync: $(VENV)/.notebooks  ## run the .py sources in the full profile and store t
 
 lint: $(VENV)/.test  ## check the style of code and notebooks with ruff
 	$(PY) -m ruff check .
+
+verify: $(VENV)/.test  ## hold every loss against its closed form, differences and torch; check every derivation
+	@$(ONE_THREAD) $(PY) -m minicl.verify
+	@$(ONE_THREAD) $(PY) -m minicl.derivations
+
+equations: $(VENV)/.test  ## count the displayed equations, and how many of them are executed
+	@$(ONE_THREAD) $(PY) -m notebooks.equations
 
 oracles: $(VENV)/.test  ## install torch and autograd, which some tests compare with (they skip without)
 	@$(INSTALL) "torch==2.13.0" "autograd==1.9.1" "expecttest==0.3.0"

@@ -44,38 +44,21 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML, Markdown, display
 
 import minicl as mc
 import minicl.graph  # gives Tensors their picture
+from minicl.viz import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
 
 FULL = os.environ.get("MINICL_PROFILE", "fast") == "full"
 rng = np.random.default_rng(1)
+
+style()
 
 # %% [markdown]
 # The next cell holds the drawing tools of this notebook. You can skip it.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-BLUE, ORANGE, RED, GREEN, GREY = "#1971C2", "#D9480F", "#C2255C", "#2B8A3E", "#666666"
-plt.rcParams |= {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 100}
-plt.rcParams |= {"axes.titlesize": 10, "axes.titlelocation": "left", "mathtext.fontset": "dejavusans"}
-
-
-def show(figure, claim, alternative):
-    """The figure under its claim; and in words, for readers who do not see it."""
-    figure.suptitle(claim, x=0.01, ha="left", weight="bold", fontsize=11.5)
-    alternative = alternative.replace("-", "−")
-    display(figure, metadata={"image/png": {"alt": f"{claim}. {alternative}"}})
-    display(HTML(f"<details><summary>The figure in words</summary><p>{alternative}</p></details>"))
-    plt.close(figure)
-
-
-def table(head, rows, left=1):
-    """A table in Markdown; all columns but the first `left` ones are set to the right."""
-    lines = [head, ["---"] * left + ["---:"] * (len(head) - left), *rows]
-    return Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines))
-
-
+plt.rcParams |= {"mathtext.fontset": "dejavusans"}
 PLACE = {"v": (0, 0), "u": (1, 0), "s_n": (2, 0.62), "s_p": (2, -0.62), "d": (3, 0), "e": (4, 0)}
 PLACE |= {"loss": (5, 0)}
 ARROWS = [("v", "u"), ("u", "s_n"), ("u", "s_p"), ("s_n", "d"), ("s_p", "d"), ("d", "e"), ("e", "loss")]
@@ -154,11 +137,12 @@ truth = {}  # filled by the cells below
 #
 # Our running example is the smallest contrastive loss there is. An encoder with a single weight `v` makes an
 # embedding `u`. It is compared with a *positive* `p` (it should be similar to `u`) and a *negative* `n` (it should
-# not). All are single numbers, so similarity is a product.
+# not). All are single numbers, so similarity is a product: $s_p = u\,p$ and $s_n = u\,n$, with $u = \tanh v$. The loss
+# $L$ is
 #
-# $$u = \tanh v,\qquad s_p = u\,p,\qquad s_n = u\,n,\qquad \text{loss} = \log\bigl(1 + e^{\,s_n - s_p}\bigr)$$
+# $$L = \log \left(1 + e^{s_n - s_p}\right)$$
 #
-# The loss is small when $s_p$ is larger than $s_n$. The code names each intermediate value, and passes each through
+# It is small when $s_p$ is larger than $s_n$. The code names each intermediate value, and passes each through
 # `watch`. So we can look at every value, and later change one of them. The functions come from `lib`: `math` for
 # numbers, `np` for arrays, and soon our own engines. The formula is typed once.
 
@@ -180,9 +164,10 @@ def pair_loss(v, lib, watch=lambda name, x: x):
 print(f"loss({v0}) = {pair_loss(v0, math):.4f}")
 
 # %% [markdown]
-# The slope at `v0` is what the ratio below tends to as the step `h` shrinks:
+# The slope at `v0` is what the ratio below tends to as the step `h` shrinks; the error shrinks like h, which is what
+# $O(h)$ says:
 #
-# $$\frac{\partial\,\text{loss}}{\partial v} = \lim_{h\to 0}\frac{\text{loss}(v + h) - \text{loss}(v)}{h}$$
+# $$\frac{L\left(v + h\right) - L}{h} = \frac{\partial L}{\partial v} + O\left(h\right) \quad (h \to 0)$$
 #
 # **Before you run:** is the slope at `v0` positive or negative? (Should `v` grow or shrink, if the loss shall fall?)
 
@@ -259,12 +244,15 @@ table(["name", "value", "measured grad"], rows)
 # Now the same numbers by hand. Each step has a *local slope* that calculus gives us. For `u = tanh(v)` it is $1-u^2$;
 # for `s_n = u * n` it is $n$, and so on. The chain rule says:
 #
-# - **multiply along a path:** $\bar v = \bar u\,(1 - u^2)$;
+# - **multiply along a path:**
+#
+# $$\frac{\partial L}{\partial v} = \frac{\partial L}{\partial u} \left(1 - u^{2}\right)$$
+#
 # - **add over paths:** `u` is used twice, and the loss feels a change of `u` through both uses, so
 #
-# $$\bar u = \bar s_n\,n + \bar s_p\,p$$
+# $$\frac{\partial L}{\partial u} = \frac{\partial L}{\partial s_n} n + \frac{\partial L}{\partial s_p} p$$
 #
-# We start at the loss, where $\partial\,\text{loss}/\partial\,\text{loss} = 1$, and go back.
+# We write $\bar u$ for $\partial L/\partial u$ (`u_bar` in code). We start at the loss, where $\bar L = 1$, and go back.
 
 # %%
 u, e = values["u"], values["e"]
@@ -570,9 +558,10 @@ assert walk_by_birth(x)[0][a] == 1
 # "Multiply along a path, add over paths" becomes, with the grad $\bar y$ of the result, which is now an array and is
 # called its **cotangent** (`g` in code):
 #
-# $$\bar x_j = \sum_i \bar y_i\, J_{ij}\qquad\text{that is}\qquad \bar x = \bar y^\top J$$
+# $$\frac{\partial L}{\partial x_{j}} = \sum_{i=1}^{R} \bar{y}_{i} \frac{\partial y_{i}}{\partial x_{j}}$$
 #
-# This is the **vector-Jacobian product**, short *vjp*. Look at some Jacobians, measured by nudging each input entry.
+# or short, $\bar x = \bar y^\top J$. This is the **vector-Jacobian product**, short *vjp*. Look at some Jacobians,
+# measured by nudging each input entry.
 
 # %%
 def measured_jacobian(f, x, h=1e-5):
@@ -702,9 +691,7 @@ assert np.abs(found - wanted).max() < 1e-9
 # ### 7 Broadcasting copies and its gradient adds
 #
 # Now a shared bias `b` of shape `(3,)` is added to an `x` of shape `(5, 3)`. NumPy *broadcasts*: it reads `b` five
-# times, once for each row.
-#
-# $$y_{ij} = x_{ij} + b_j$$
+# times, once for each row: $y_{ij} = x_{ij} + b_j$.
 #
 # **Before you run:** this is question C.
 
@@ -718,7 +705,7 @@ print("b has shape", b.data.shape, "and our walk found a gradient of shape", gra
 # No error, and no use: the gradient of `b` must have the shape of `b`, one slope for each of its three entries. Entry
 # $b_j$ was used in five places. Five uses, five arrows, so a sum:
 #
-# $$\bar b_j = \sum_i \bar y_{ij}$$
+# $$\frac{\partial L}{\partial b_{j}} = \sum_{i=1}^{R} \bar{y}_{ij}$$
 #
 # **Copied on the way forward, added on the way back.** The repair stands in one place, the walk, and serves all
 # operations. Here we borrow `mc.sum_to`. You will write it yourself in [Exercise 2](#Exercise-2-unbroadcast).
@@ -932,9 +919,10 @@ show(
 # %% [markdown]
 # ### 10 An operation of your own
 #
-# Notebook 03 needs the loss of a negative pair at distance $d$: it costs nothing beyond a margin $m$.
+# Notebook 03 needs the loss of a negative pair at distance $d$, $y = \max(0,\ m - d)^2$: it costs nothing beyond a
+# margin $m$. Its slope is
 #
-# $$y = \max(m - d,\ 0)^2\qquad\qquad \bar d = -2\,\bar y\,\max(m - d,\ 0)$$
+# $$\frac{\partial y}{\partial d} = -2 \max\left(0,\ m - d\right)$$
 #
 # Arrays are positional arguments and get a vjp each. What has a default value, such as `margin`, is a parameter. It
 # is handed to the vjp by name.

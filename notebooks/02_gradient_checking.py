@@ -36,36 +36,14 @@ import os
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML, Markdown, display
 
 import minicl as mc
 from minicl.course.catalogue.gradient_checking import BACKWARDS
+from minicl.viz import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
 
 FULL = os.environ.get("MINICL_PROFILE", "fast") == "full"
 
-# %% [markdown]
-# The next cell holds the drawing tools of this notebook. You can skip it.
-
-# %% tags=["hide-input"] jupyter={"source_hidden": true}
-BLUE, ORANGE, RED, GREEN, GREY = "#1971C2", "#D9480F", "#C2255C", "#2B8A3E", "#666666"
-plt.rcParams |= {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 100}
-plt.rcParams |= {"axes.titlesize": 10, "axes.titlelocation": "left"}
-
-
-def show(figure, claim, alternative):
-    """The figure under its claim; and in words, for readers who do not see it."""
-    figure.suptitle(claim, x=0.01, ha="left", weight="bold", fontsize=11.5)
-    alternative = alternative.replace("-", "−")
-    display(figure, metadata={"image/png": {"alt": f"{claim}. {alternative}"}})
-    display(HTML(f"<details><summary>The figure in words</summary><p>{alternative}</p></details>"))
-    plt.close(figure)
-
-
-def table(head, rows, left=1):
-    """A table in Markdown; all columns but the first `left` ones are set to the right."""
-    lines = [head, ["---"] * left + ["---:"] * (len(head) - left), *rows]
-    return Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines))
-
+style()
 
 # %% [markdown]
 # ## Predict

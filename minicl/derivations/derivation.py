@@ -9,7 +9,6 @@
 whether all came out as stated. In a notebook the derivation, or one statement of it, shows itself with its residuals.
 """
 
-import math
 from collections.abc import Mapping
 from html import escape
 
@@ -180,8 +179,9 @@ def verdict(statement, outcome, plain=False):
         text += f" over {outcome.inputs} inputs"
     if outcome.worst and statement.kind == "FALSE" and outcome.passed:
         left, right = map(shown, outcome.sides)
-        text += f"; counterexample: {outcome.worst}: left {left}, right {right}"
-    elif outcome.worst and not math.isinf(outcome.inputs):
+        at = f" ({outcome.values})" if outcome.values else ""
+        text += f"; counterexample: {outcome.worst}{at}: left {left}, right {right}"
+    elif outcome.worst and outcome.measure != "evaluated":
         text += f"; worst: {outcome.worst}"
         if not outcome.passed:
             left, right = map(shown, outcome.sides)
@@ -249,11 +249,10 @@ class Report:
 
     def _repr_markdown_(self):
         lines = [
-            "| | kind | statement | formula | came out | worst input | exactly | |",
+            "| | kind | statement | came out | exactly | | formula | worst input |",
             "|---:|---|---|---|---|---|---|---|",
         ]
-        for row, cells in zip(self.rows, self._cells()):
-            cells.insert(3, f"${row.statement.latex}$")
-            del cells[5]
+        for row, (number, kind, name, measure, _, worst, exactly, mark) in zip(self.rows, self._cells()):
+            cells = [number, kind, name, measure, exactly, mark, f"${row.statement.latex}$", worst]
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join([*lines, "", self.summary()])

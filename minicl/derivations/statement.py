@@ -29,6 +29,7 @@ class Outcome:
         "–"  # "= 0" where SymPy simplified the difference to 0, "50 digits" where it was evaluated to as many
     )
     sides: tuple = field(default=(), repr=False)  # both values there
+    values: str = ""  # the input itself, where it is short
 
 
 class Statement:
@@ -125,6 +126,9 @@ def _relative(left, right, size):
 class Equality(Statement):
     """lhs = rhs on every input, to rounding."""
 
+    def measured(self, residual):
+        return f"residual {residual:.0e}" if residual else "residual 0"
+
     def check(self, inputs, symbols=None):
         worst = (-1.0, "", ())
         count = 0
@@ -136,7 +140,7 @@ class Equality(Statement):
                 worst = residual, text, (left, right)
         residual, text, sides = worst
         passed = count > 0 and residual <= self.tolerance
-        outcome = Outcome(passed, f"residual {residual:.0e}", text, count, sides=sides)
+        outcome = Outcome(passed, self.measured(residual), text, count, sides=sides)
         if passed and self.exactly:
             few = [next(iter(inputs))[1], inputs[-1][1]]
             outcome.exactly = _proved(self, symbols) if self.exactly == "prove" else _to_50_digits(self, few)
@@ -179,7 +183,8 @@ def _proved(statement, symbols):
 class Definition(Equality):
     """A name for a formula. With `code`, the formula is held against a function of the library on every input.
 
-    `code` takes the environment and returns the value.
+    `code` takes the environment and returns the value. Without it there is nothing to compare with: the formula is
+    evaluated, and tested by the steps that use the name.
     """
 
     kind, sign = "definition", "="
@@ -188,6 +193,11 @@ class Definition(Equality):
         body = symbol.symbol.body if hasattr(symbol, "symbol") else symbol.body
         super().__init__(name, symbol, body, why, **{"exactly": None, **options})
         self.code = code
+
+    def measured(self, residual):
+        if self.code is None:
+            return "evaluated" if residual == 0 else f"residual {residual:.0e}"
+        return f"the library agrees to {residual:.0e}" if residual else "the library agrees"
 
     def slips(self):
         for rhs in mutants(self.rhs):
@@ -296,7 +306,7 @@ class FalseStep(Statement):
         self.relation, self.sign = relation, r"\overset{?}{=}" if relation == "=" else r"\overset{?}{\le}"
 
     def check(self, inputs, symbols=None):
-        most, count = (0.0, "", ()), 0
+        most, count = (0.0, "", (), {}), 0
         for text, env in inputs:
             count += 1
             left, right, size = self.both(env)
@@ -307,15 +317,22 @@ class FalseStep(Statement):
             else:
                 off = float(np.max(left - right, initial=0.0)) / size if size else 0.0
             if off > most[0]:
-                most = off, text, (left, right)
-        off, text, sides = most
+                most = off, text, (left, right), env
+        off, text, sides, env = most
         passed = off > CLEARLY
         measure = f"fails by {off:.2g}" if passed else "does NOT fail"
-        return Outcome(passed, measure, text, count, sides=sides)
+        return Outcome(passed, measure, text, count, sides=sides, values=described(env))
 
     def slips(self):
         """A false step that has become true."""
         yield self.altered(rhs=self.lhs)
+
+
+def described(env, room=90):
+    """An input in one line, or nothing where it is too long for one."""
+    texts = [f"{name} = {shown(x, 4)}" for name, x in env.items() if isinstance(x, (int, float, np.ndarray))]
+    whole = all(np.size(x) <= 8 for x in env.values())
+    return ", ".join(texts) if whole and len(", ".join(texts)) <= room else ""
 
 
 def shown(x, digits=6):
