@@ -1,8 +1,10 @@
 """What minicl can show: figures under their claims, tables, and widgets that need no kernel."""
 
 from .backward_stepper import backward_stepper
+from .margin_plane import margin_plane
 from .noise_classifier import noise_classifier
 from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
+from .similarity_plane import similarity_plane
 from .temperature_bars import temperature_bars
 from .three_bars import three_bars
 from .widget import Widget
@@ -15,8 +17,10 @@ __all__ = [
     "RED",
     "Widget",
     "backward_stepper",
+    "margin_plane",
     "noise_classifier",
     "show",
+    "similarity_plane",
     "style",
     "table",
     "temperature_bars",
