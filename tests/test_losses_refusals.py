@@ -89,7 +89,7 @@ def test_lengths_that_do_not_fit(name, k):
         rows = name in ("moco", "memory_bank") and k == RIGHT[name][1] - 1  # the queue and the bank have their own
         if not rows:
             args = changed(name, k, lambda x: x[:-1])
-            other = args[k - 1 if k else 1].shape  # another argument, as it was
+            other = args[-1 if name == "memory_bank" else k - 1 if k else 1].shape  # another argument, as it was
             refused(name, ValueError, str(args[k].shape), str(other), "give ", args=args)
         if RIGHT[name][0][k].ndim > 1:
             args = changed(name, k, lambda x: x[..., :-1])
