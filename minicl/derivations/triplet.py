@@ -352,7 +352,7 @@ D.definition(
 D.step(
     "push inside the margin",
     derivative(far[k], n[k]),
-    -(m - d[k]) * (n[k] - a) / d[k],
+    -((m - d[k]) * (n[k] - a) / d[k]),
     "A step against it leads away from the anchor; it weakens towards the margin.",
     samples=inside,
 )
@@ -380,7 +380,7 @@ D.step(
 D.step(
     "push of an active triplet",
     derivative(triplet[k], n[k]),
-    -(n[k] - a) / d[k],
+    -((n[k] - a) / d[k]),
     "Also of length 1.",
     samples=active,
 )
