@@ -1511,11 +1511,10 @@ show(
 # %% [markdown]
 # ### 15 The length of an embedding
 #
-# The third claim is about the cosine. It does not feel the length of `z`: $\cos(c\,z, k) = \cos(z, k)$. But its
-# gradient does:
+# The third claim is about the cosine. It does not feel the length of an embedding: $\cos(c\,z_i, z_k) = \cos(z_i, z_k)$.
+# But its gradient does. With $u_i = z_i / \lVert z_i \rVert$ and the cosine $s_{ik} = u_i^\top u_k$:
 #
-# $$\frac{\partial \cos(z, k)}{\partial z} = \frac{1}{\lVert z\rVert}\,\bigl(\hat k - \cos(z,k)\,\hat z\bigr),
-# \qquad \hat z = \frac{z}{\lVert z\rVert}$$
+# $$\frac{\partial s_{ik}}{\partial z_{i}} = \frac{u_{k} - s_{ik} u_{i}}{\left\Vert z_{i} \right\Vert}$$
 
 # %%
 z, k = rng.normal(size=5), rng.normal(size=5)
