@@ -388,6 +388,8 @@ LOSSES = {
     "align": (losses.align, [sample(align, *pair, *alpha) for alpha in [(), (1,), (3.0,), (0.5,)]]),
     "uniform": (losses.uniform, [sample(uniform, normal(5, 3)), sample(uniform, normal(2, 3), t=0.7)]),
 }
+for _, rows in LOSSES.values():  # the first at every scale; the others tell options apart
+    rows[1:] = [row._replace(scales=(1.0,)) for row in rows[1:]]
 KINKS = ("contrastive", "triplet", "mined_triplet")
 CASES = [pytest.param(f, s, id=f"{name}-{k}") for name, (f, rows) in LOSSES.items() for k, s in enumerate(rows)]
 

@@ -157,12 +157,12 @@ def debiased(z1, z2=None, temperature=0.5, class_prior=0.1, layout="stacked", re
     class_prior = between("debiased", "class_prior", class_prior, 0.0, 1.0)
     partner, others, temperature = _compared("debiased", z1, z2, temperature, layout)
     _several_images("debiased", others)
-    negatives = len(others) - 2
-    mean = others - math.log(negatives)  # log of the mean of e^{s_ik/τ}
-    excess = (math.log(class_prior) if class_prior else -math.inf) + partner - mean  # log of the share to take off
+    m = len(others) - 2
+    log_mean = others - math.log(m)  # log mean_k e^{s_ik/τ}
+    log_share = partner + (math.log(class_prior) if class_prior else -math.inf)  # log τ⁺ e^{s_ij/τ}
+    some_left = _raw(log_share - log_mean).real < 0  # the difference of the two is positive
+    ratio = where(some_left, log_share - log_mean, -1.0)  # log(eᵃ − eᵇ) = a + log(1 − e^{b−a})
+    estimate = log_mean + log(-expm1(ratio)) - math.log1p(-class_prior)
     lowest = -1.0 / temperature
-    some_left = _raw(excess).real < 0  # else the estimate is not even positive
-    estimate = mean + log(-expm1(where(some_left, excess, -1.0))) - math.log1p(-class_prior)
-    above = some_left & (_raw(estimate).real > _raw(lowest).real)
-    g = where(above, estimate, lowest)  # log g
-    return reduce_loss(softplus(math.log(negatives) + g - partner), reduction, name="debiased")
+    log_g = where(some_left & (_raw(estimate).real > _raw(lowest).real), estimate, lowest)
+    return reduce_loss(softplus(math.log(m) + log_g - partner), reduction, name="debiased")  # log(1 + M g / e^{s_ij/τ})

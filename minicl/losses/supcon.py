@@ -118,8 +118,7 @@ def multi_positive(views, temperature=0.5, form="out", reduction="mean"):
 
     Notes
     -----
-    `supcon` with the image as label (Tian et al. 2019, arXiv:1906.05849, and Khosla et al. 2020, arXiv:2004.11362). Two
-    views are NT-Xent.
+    `supcon` (Khosla et al. 2020, arXiv:2004.11362) with the image as label. Two views are NT-Xent.
 
     Examples
     --------
