@@ -1,6 +1,7 @@
 """What minicl can show: figures under their claims, tables, and widgets that need no kernel."""
 
 from .backward_stepper import backward_stepper
+from .circle_forces import circle_forces
 from .margin_plane import margin_plane
 from .noise_classifier import noise_classifier
 from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
@@ -17,6 +18,7 @@ __all__ = [
     "RED",
     "Widget",
     "backward_stepper",
+    "circle_forces",
     "margin_plane",
     "noise_classifier",
     "show",
