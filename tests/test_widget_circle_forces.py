@@ -161,7 +161,7 @@ def test_in_a_browser(tmp_path):
     assert seen["start"].startswith("Anchor 1: ") and seen["focused"].startswith("Anchor 2′: it picks its partner 2 ")
     assert seen["angles"] == [165, 168, 138] and seen["tau"] == "0.10"
     assert seen["losses"][0] > seen["losses"][1] > seen["losses"][2]
-    assert "L = 1.609. At collapse 1.609" in seen["collapse"]
+    assert re.search(r"L = 1\.60\d\. At collapse 1\.609", seen["collapse"])
     assert seen["dragged"] == 180 and seen["other"] == seen["start"]
     assert re.match(r"view 2 of image 2 \d+°, loss \d", seen["aloud"])
     assert seen["wide"] <= 0
