@@ -508,7 +508,10 @@ def test_a_temperature_of_any_kind_keeps_the_dtype(tau, rng):
     if t.dtype.kind == "f":
         assert mc.grad(nt_xent(z, z[::-1].copy(), t), t).dtype == t.dtype
     assert siglip(z, z, 0.1, mc.tensor(-10.0)).dtype == np.float32
+    wide = np.ones((5, 3))  # constants in a higher precision than what is differentiated
     assert nce(z[:, 0], z[:, 1:], np.zeros(4), np.zeros((4, 2))).dtype == np.float32
+    assert ranking_nce(z[:, 0], z[:, 1:], np.zeros(4), np.zeros((4, 2))).dtype == np.float32
+    assert moco(mc.tensor(z), wide[:4], wide).dtype == memory_bank(mc.tensor(z), wide, [0, 1, 2, 4]).dtype == np.float32
 
 
 def test_inputs_are_not_changed(rng):

@@ -9,7 +9,7 @@ from ..functional import concatenate, expand_dims, normalize, take
 from ..ops import _raw, sum
 from .candidates import find_right
 from .classification import reduce_loss
-from .inputs import floats, integers, positive_temperature
+from .inputs import constant, floats, integers, positive_temperature
 
 
 def info_nce(queries, keys, temperature=0.5, negatives=None, symmetric=False, reduction="mean"):
@@ -114,7 +114,7 @@ def moco(queries, keys, queue, temperature=0.07, reduction="mean"):
     queries, keys, queue = floats(name, queries=(queries, "N d"), keys=(keys, "N d"), queue=(queue, "K d"))
     temperature = positive_temperature(name, temperature, like=queries)
     q = normalize(queries)
-    k, n = normalize(_raw(keys)), normalize(_raw(queue))  # bare arrays: constants, so nothing is recorded for them
+    k, n = normalize(constant(keys, like=q)), normalize(constant(queue, like=q))
     own = sum(q * k, axis=1, keepdims=True)
     scores = concatenate([own, q @ n.T], axis=1) / temperature
     right = namespace(_raw(scores)).zeros(len(queries), dtype=int)  # each one's own key is candidate 0
@@ -168,7 +168,7 @@ def memory_bank(z, bank, index, temperature=0.07, negatives=None, reduction="mea
     z, bank = floats(name, z=(z, "N d"), bank=(bank, "n d"))
     temperature = positive_temperature(name, temperature, like=z)
     index = integers(name, "index", index, (len(z),), z, below=len(bank))
-    bank = _raw(bank)  # a bare array: a constant, so nothing is recorded for it
+    bank = constant(bank, like=z)
     u = normalize(z)
     if negatives is None:
         scores, right = u @ normalize(bank).T, index

@@ -143,6 +143,12 @@ def scalar(name, key, value, like):
     return value
 
 
+def constant(x, like):
+    """`x` as a bare array, so that nothing is recorded for it and no gradient goes there, in the precision of `like`."""
+    raw = _raw(x)
+    return raw.astype(like.dtype, copy=False) if raw.dtype.kind == like.dtype.kind == "f" else raw
+
+
 def between(name, key, value, low, high=math.inf, open_low=False, open_high=True):
     """A constant number between two bounds (a bound that is open is left out).
 

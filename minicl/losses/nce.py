@@ -5,19 +5,18 @@ The binary form asks of each point alone whether it is data; the ranking form as
 
 import math
 
-from ..arrays import is_array, namespace
+from ..arrays import namespace
 from ..engine import Tensor
 from ..functional import concatenate, expand_dims
 from ..ops import _raw, softplus, sum
 from .candidates import find_right
 from .classification import reduce_loss
-from .inputs import floats
+from .inputs import constant, floats
 
 
-def _in_dtype(x, like):
-    """A bare array of constants in the precision of the scores."""
-    fits = isinstance(x, Tensor) or not is_array(x) or not x.dtype.kind == like.dtype.kind == "f"
-    return x if fits else x.astype(like.dtype, copy=False)
+def _density(log_q, scores):
+    """log q in the precision of the scores, unless it is a Tensor: the density of the noise is rarely learned."""
+    return log_q if isinstance(log_q, Tensor) else constant(log_q, like=scores)
 
 
 def nce(scores, noise_scores, log_q, noise_log_q, reduction="mean"):
@@ -69,8 +68,8 @@ def nce(scores, noise_scores, log_q, noise_log_q, reduction="mean"):
         noise_log_q=(noise_log_q, "N ν"),
     )
     log_ν = math.log(n.shape[1])
-    data = s - _in_dtype(log_q, s) - log_ν  # the logit of "this is data": log p̃ − log(νq)
-    noise = n - _in_dtype(noise_log_q, n) - log_ν
+    data = s - _density(log_q, s) - log_ν  # the logit of "this is data": log p̃ − log(νq)
+    noise = n - _density(noise_log_q, n) - log_ν
     losses = softplus(-data) + sum(softplus(noise), axis=1)  # −log σ(x) = softplus(−x), −log(1 − σ(x)) = softplus(x)
     return reduce_loss(losses, reduction, name="nce")
 
@@ -115,7 +114,7 @@ def ranking_nce(scores, noise_scores, log_q=None, noise_log_q=None, reduction="m
         given |= {"log_q": (log_q, "N"), "noise_log_q": (noise_log_q, "N ν")}
     s, n, *densities = floats(name, **given)
     if densities:
-        s, n = s - _in_dtype(densities[0], s), n - _in_dtype(densities[1], n)
+        s, n = s - _density(densities[0], s), n - _density(densities[1], n)
     logits = concatenate([expand_dims(s, 1), n], axis=1)  # the data point first
     right = namespace(_raw(logits)).zeros(len(s), dtype=int)
     return reduce_loss(find_right(logits, right), reduction, name=name)
