@@ -8,6 +8,7 @@ normalised.
 import numpy as np
 
 from ..losses import nce
+from ..ops import softmax
 from . import (
     Derivation,
     Expectation,
@@ -133,6 +134,10 @@ def _by_library(env):
     return env["p"] @ of_data + env["q"] @ of_noise
 
 
+def _softmax_of_library(env):
+    return softmax(env["theta"])[env["at"]["x"]]
+
+
 DERIVATION = D = Derivation(
     "nce",
     "Noise-contrastive estimation",
@@ -179,11 +184,19 @@ D.step(
 )
 D.definition("posterior of noise", posterior_0[x], "Bayes again, for the other answer.")
 D.step("the two sum to one", posterior[x] + posterior_0[x], 1, "A point is data or noise.", exactly="prove")
+D.definition("density ratio", ratio[x], "How much likelier the data make this point than the noise does.")
 D.step(
     "with a density ratio",
     posterior[x],
     ratio[x] / (ratio[x] + nu),
     "If f = p/q is the ratio of the two densities, what is left beside it is ν. So the article's k is ν here, a constant.",
+    exactly="prove",
+)
+D.step(
+    "the other answer, with a density ratio",
+    posterior_0[x],
+    nu / (ratio[x] + nu),
+    "The rest to 1. For ν = 1 it is 1/(f + 1), as the article writes it.",
     exactly="prove",
 )
 D.false(
@@ -244,6 +257,7 @@ D.definition(
     "Data should be called data, and noise should be called noise. **Both** log-probabilities are made large.",
     code=_by_library,
 )
+D.definition("noise against data", slope[x], "h where it should be 0, minus 1 − h where it should be 0.")
 D.step(
     "the slope",
     derivative(loss, s[x]),
@@ -308,6 +322,11 @@ D.false(
 
 # --------------------------------------------------------------------------------------------------- much noise
 
+D.definition(
+    "a normalised model", model[x], "Dividing by the sum over the world makes it a density.", code=_softmax_of_library
+)
+D.definition("its likelihood loss", likelihood, "What one would minimise if the sum were cheap.")
+D.definition("its NCE loss", model_loss, "The same model inside the loss of NCE: its scores are log-probabilities.")
 D.step(
     "maximum likelihood",
     derivative(likelihood, theta[x]),

@@ -274,6 +274,16 @@ nce_loss = Exercise(
             ),
         ),
         Mistake(
+            "noise-without-nu",
+            "takes log ν away for the data and forgets it for the noise",
+            _loss_of(lambda s, n, q, nq: (_logits(s, n, q, nq)[0], n - nq)),
+            (
+                "With one noise point all is right; with more it is wrong.",
+                "One classifier judges all points. Compare your two logits, term by term.",
+                "Noise points have the same logit as data points: score minus log ν minus log q.",
+            ),
+        ),
+        Mistake(
             "density-subtracted",
             "takes away νq itself, not its logarithm",
             _loss_of(_density),
