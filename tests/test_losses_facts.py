@@ -511,6 +511,10 @@ def test_a_temperature_of_any_kind_keeps_the_dtype(tau, rng):
     wide = np.ones((5, 3))  # constants in a higher precision than what is differentiated
     assert nce(z[:, 0], z[:, 1:], np.zeros(4), np.zeros((4, 2))).dtype == np.float32
     assert ranking_nce(z[:, 0], z[:, 1:], np.zeros(4), np.zeros((4, 2))).dtype == np.float32
+    half = z.astype(np.float16)
+    assert_close(moco(half, 1e9 * wide[:4], wide), math.log(6), 1e-2)  # 1e9 is no float16, its direction is
+    assert_close(memory_bank(half, 1e9 * wide, [0, 1, 2, 4]), math.log(5), 1e-2)
+    assert_close(memory_bank(half, 1e9 * wide, [0, 1, 2, 4], negatives=[[3]] * 4), math.log(2), 1e-2)
     assert moco(mc.tensor(z), wide[:4], wide).dtype == memory_bank(mc.tensor(z), wide, [0, 1, 2, 4]).dtype == np.float32
 
 

@@ -114,7 +114,7 @@ def moco(queries, keys, queue, temperature=0.07, reduction="mean"):
     queries, keys, queue = floats(name, queries=(queries, "N d"), keys=(keys, "N d"), queue=(queue, "K d"))
     temperature = positive_temperature(name, temperature, like=queries)
     q = normalize(queries)
-    k, n = normalize(constant(keys, like=q)), normalize(constant(queue, like=q))
+    k, n = (constant(normalize(_raw(x)), like=q) for x in (keys, queue))
     own = sum(q * k, axis=1, keepdims=True)
     scores = concatenate([own, q @ n.T], axis=1) / temperature
     right = namespace(_raw(scores)).zeros(len(queries), dtype=int)  # each one's own key is candidate 0
@@ -168,12 +168,12 @@ def memory_bank(z, bank, index, temperature=0.07, negatives=None, reduction="mea
     z, bank = floats(name, z=(z, "N d"), bank=(bank, "n d"))
     temperature = positive_temperature(name, temperature, like=z)
     index = integers(name, "index", index, (len(z),), z, below=len(bank))
-    bank = constant(bank, like=z)
-    u = normalize(z)
+    bank, u = _raw(bank), normalize(z)
     if negatives is None:
-        scores, right = u @ normalize(bank).T, index
+        scores, right = u @ constant(normalize(bank), like=u).T, index
     else:
         negatives = integers(name, "negatives", negatives, (len(z), None), z, below=len(bank))
         rows = concatenate([index[:, None], negatives], axis=1)  # (N, 1 + m): the own entry first
-        scores, right = sum(expand_dims(u, 1) * normalize(take(bank, rows, axis=0)), axis=-1), 0 * index
+        candidates = constant(normalize(take(bank, rows, axis=0)), like=u)  # (N, 1 + m, d)
+        scores, right = sum(expand_dims(u, 1) * candidates, axis=-1), 0 * index
     return reduce_loss(find_right(scores / temperature, right), reduction, name=name)
