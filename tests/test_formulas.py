@@ -1,7 +1,7 @@
 """The closed forms against themselves: each gradient against the slopes of its own value, and values known beforehand.
 
-No engine and no loss is used here. A complex step gives the slope to the last digit, and the same step through a gradient
-gives the second derivative, which must be symmetric.
+No engine and no loss is used here. A complex step gives the slope to the last digit, and the same step through a
+gradient gives the second derivative, which must be symmetric.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """Every loss in closed form, value and gradient: loops over anchors and candidates, to be read beside a book.
 
-`value, gradients = mc.formulas.nt_xent(z1, z2, temperature)`. These are witnesses for `mc.losses`: they import no engine,
+`value, gradients = mc.formulas.nt_xent(z1, z2, temperature)`. They are witnesses for `mc.losses`: they import no engine,
 share no code with the losses, and every derivative was taken by hand. They are slow on purpose.
 """
 

@@ -126,7 +126,7 @@ def triplet(anchor, positive, negative, margin=1.0, squared=False, *, weights=No
 
 
 def mined_triplet(z, labels, margin=1.0, mining="all", squared=False):
-    """Triplets that are chosen in the batch (Schroff et al. 2015, arXiv:1503.03832; Hermans et al. 2017, arXiv:1703.07737).
+    """Triplets that are chosen in the batch (Schroff et al. 2015, arXiv:1503.03832; Hermans et al. 2017, 1703.07737).
 
     Parameters
     ----------
@@ -153,8 +153,8 @@ def mined_triplet(z, labels, margin=1.0, mining="all", squared=False):
 
     Notes
     -----
-    Which triplets are chosen is taken as fixed: the choice changes only where two distances are equal, and there the loss
-    has a kink ("semi_hard" even jumps). Each chosen triplet then has the derivatives of `triplet`.
+    Which triplets are chosen is taken as fixed: the choice changes only where two distances are equal, and there the
+    loss has a kink ("semi_hard" even jumps). Each chosen triplet then has the derivatives of `triplet`.
 
     Examples
     --------

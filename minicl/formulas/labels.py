@@ -136,7 +136,8 @@ def supcon(z, labels, temperature=0.5, form="out", *, weights=None, parameters=F
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit, no anchor has a positive, an entry is not finite, τ is not positive, or the form is unknown.
+        If shapes do not fit, no anchor has a positive, an entry is not finite, τ is not positive, or the form is
+        unknown.
 
     Notes
     -----

@@ -1,6 +1,6 @@
-"""What several closed forms need: the cosine's two halves, a choice among candidates, a yes or no, and checks of shapes.
+"""What several closed forms need: the cosine's two halves, a choice among candidates, a yes or no, checks of shapes.
 
-A function that is a sum of exponentials is computed with the largest one taken out, so that a temperature of .001 works.
+A function that is a sum of exponentials is computed with the largest one taken out: a temperature of .001 works.
 All formulas are analytic: a complex number gives a complex result, and Im f(x + ih) / h is a derivative.
 """
 
@@ -94,8 +94,8 @@ def softmax(x):
 def choice(logits, right):
     """−log of the probability of the right candidate, log Σ eˣ − x[right], and its derivative softmax(x) − 1[right].
 
-    Near 0 both are computed from what the other candidates add, so that a right answer that is nearly sure keeps its digits:
-    the loss is log(1 + Σ_k exp(x_k − x[right])), and its entry p − 1 is minus the sum of the others.
+    Near 0 both are computed from what the other candidates add, so that a right answer that is nearly sure keeps its
+    digits: the loss is log(1 + Σ_k exp(x_k − x[right])), and its entry p − 1 is minus the sum of the others.
     """
     slope = softmax(logits)
     slope[right] = -sum(p for k, p in enumerate(slope) if k != right)

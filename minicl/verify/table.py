@@ -176,7 +176,7 @@ class Comparison:
     # ------------------------------------------------------------------------------------------------- who stands alone
 
     def _split(self, row):
-        """The groups of one row. The slopes are measured on the loss: if its value is the odd one, they do not count."""
+        """The groups of one row. Slopes are measured on the loss: if its value is the odd one, they do not count."""
         groups = row.groups
         if row.name != "value" and self._odd_in(self.rows[0]) == ENGINE:
             groups = [[name for name in group if name not in MEASURED] for group in groups]
