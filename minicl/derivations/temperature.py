@@ -16,6 +16,7 @@ z = Symbol("z")
 partner = Symbol("j", call=True)
 j = partner[i]
 other = excluding(k, i, j)  # the negatives of anchor i
+first = i == 1  # embeddings are drawn at random, so the first anchor is any anchor
 
 u = define("u", (i,), z[i] / norm(z[i]))
 s = define("s", (i, k), dot(u[i], u[k]))
@@ -92,7 +93,7 @@ DERIVATION = D = Derivation(
 D.definition("cosine", s[i, k], "u = z/‖z‖ are embeddings of length 1. No τ stands here.")
 D.definition("loss of one view", loss[i], "NT-Xent in logarithms.", code=_library)
 D.definition(
-    "probability of a candidate", P[i, k], "The softmax over all candidates, the partner among them.", where=k != i
+    "probability of a candidate", P[i, k], "The softmax over all candidates, the partner among them.", where=(k != i, first)
 )
 
 D.step(
@@ -107,7 +108,7 @@ D.false(
     derivative(s[i, k], tau),
     -s[i, k] / tau**2,
     "“A larger τ makes the similarities smoother”: this is the slope of the logit s/τ. The cosine itself stays.",
-    where=k != i,
+    where=(k != i, first),
 )
 
 D.step(
@@ -131,20 +132,20 @@ D.step(
     (1 - P[i, j]) / tau,
     "Probabilities sum to 1. What pulls the partner is shared out among the negatives.",
 )
-D.definition("share of a negative", share[i, k], "The softmax over the negatives alone.", where=other)
+D.definition("share of a negative", share[i, k], "The softmax over the negatives alone.", where=(other, first))
 D.step(
     "the share is the part of the push",
     P[i, k] / tau,
     share[i, k] * (1 - P[i, j]) / tau,
     "Whether the partner is found sets the size of the push; ρ says whom it hits.",
-    where=other,
+    where=(other, first),
 )
 D.false(
     "all negatives are pushed alike",
     P[i, k] / tau,
     (1 - P[i, j]) / ((2 * N - 2) * tau),
     "Only at τ → ∞. At a low temperature nearly all of it goes to the nearest.",
-    where=other,
+    where=(other, first),
 )
 
 D.definition("entropy of the shares", H[i], "e to this power is the number of negatives that take part.")
@@ -220,21 +221,21 @@ D.approximation(
     P[i, k],
     1 / (2 * N - 1),
     "All candidates weigh alike, and the slopes P/τ vanish like 1/τ.",
-    variable=tau, order=1, toward="infinity", start=16.0, samples=few, where=k != i,
+    variable=tau, order=1, toward="infinity", start=16.0, samples=few, where=(k != i, first),
 )  # fmt: skip
 D.approximation(
     "high temperature: first order",
     loss[i],
     log(2 * N - 1) + (even[i] - s[i, j]) / tau,
     "The first term of the expansion in 1/τ.",
-    variable=tau, order=2, toward="infinity", start=16.0, samples=few,
+    variable=tau, order=2, toward="infinity", start=16.0, samples=few, where=first,
 )  # fmt: skip
 D.approximation(
     "high temperature: second order",
     loss[i],
     log(2 * N - 1) + (even[i] - s[i, j]) / tau + even_spread[i] / (2 * tau**2),
     "The second derivative of a log-sum-exp is a variance.",
-    variable=tau, order=3, toward="infinity", start=8.0, samples=few,
+    variable=tau, order=3, toward="infinity", start=8.0, samples=few, where=first,
 )  # fmt: skip
 D.false(
     "first order with the negatives alone",
