@@ -70,6 +70,16 @@ def _lengths(rng):
     return {**made, "z": made["z"] * np.logspace(-3, 3, 4)[:, None]}
 
 
+def _few(count):
+    """Two-dimensional vectors of small whole numbers, for counterexamples that can be worked by hand."""
+
+    def samples(rng):
+        corner = [(a, b) for a in range(-3, 4) for b in range(-3, 4) if a or b]
+        return {"n": count, "d": 2, "z": rng.choice(corner, count).astype(float)}
+
+    return samples
+
+
 def _three(rng):
     """Three directions in a plane or in space."""
     return embeddings(rng, 3, int(rng.integers(2, 4)))
@@ -235,17 +245,17 @@ D.step(
 )
 D.false(
     "no projection",
-    derivative(s[i, k], z[i]),
-    u[k] / norm(z[i]),
+    derivative(s[1, 2], z[1]),
+    u[2] / norm(z[1]),
     "The length of z stands below the line and depends on z: its derivative was forgotten.",
-    where=k != i,
+    samples=_few(2),
 )
 D.false(
     "lengths do not count for gradients either",
-    derivative(s[i, k], z[i]),
-    u[k] - s[i, k] * u[i],
+    derivative(s[1, 2], z[1]),
+    u[2] - s[1, 2] * u[1],
     "The cosine does not see the length, but its gradient does: 1/length is missing.",
-    where=k != i,
+    samples=_few(2),
 )
 
 # ------------------------------------------------------------------------------------- largest at itself; triangles
@@ -255,10 +265,11 @@ D.inequality(
 )
 D.false(
     "the inner product is largest at itself",
-    dot(z[i], z[k]),
-    dot(z[i], z[i]),
+    dot(z[1], z[2]),
+    dot(z[1], z[1]),
     "A longer vector in about the same direction has a larger inner product.",
     relation="<=",
+    samples=_few(2),
 )
 D.definition("cosine distance", D_cos[i, k], "Zero for the same direction, 2 for the opposite one.")
 D.step(
@@ -270,11 +281,11 @@ D.step(
 )
 D.false(
     "the cosine distance is a metric",
-    D_cos[i, k],
-    D_cos[i, j] + D_cos[j, k],
+    D_cos[1, 3],
+    D_cos[1, 2] + D_cos[2, 3],
     "The way over a vector in between can be shorter than the direct one.",
     relation="<=",
-    samples=_three,
+    samples=_few(3),
 )
 D.step(
     "by how much, at two equal angles",
