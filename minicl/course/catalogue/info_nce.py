@@ -507,8 +507,6 @@ def _instead(estimate):
 
 
 def _mi_others_only(scores):
-    if scores.shape[1] == 1:
-        return math.inf
     return math.log(scores.shape[1]) - (_lse(scores[:, 1:]) - scores[:, 0]).mean()
 
 
@@ -570,7 +568,7 @@ gaussian_mi = Exercise(
     x and y are D-dimensional standard normal vectors; coordinate by coordinate they have correlation rho
     (−1 < rho < 1), and different coordinates are independent. You are given N samples: x and y have shape (N, D), and
     row i of both belongs together. negatives has shape (N, K − 1, D): for each x the K − 1 vectors that were drawn
-    independently of it, from the distribution of y. K may be 1. Return two numbers in nats (natural logarithms):
+    independently of it, from the distribution of y; K ≥ 2. Return two numbers in nats (natural logarithms):
     information, the exact I(x; y), which does not depend on the samples; and estimate = log K − L, where L is the mean
     over the samples of the ranking loss: −log softmax over the K candidates y[i], negatives[i] at y[i], scored by the
     best critic log p(y | x) / p(y).
@@ -598,14 +596,6 @@ gaussian_mi = Exercise(
             [
                 call(draw(2, 1), draw(2, 1), draw(2, 1, 1), 0.0).gives((0.0, 0.0), scale=1.0),
                 call(draw(3, 2), draw(3, 2), draw(3, 4, 2), 0.0).gives((0.0, 0.0), scale=1.0),
-            ],
-        ),
-        Test(
-            "shows nothing with a single candidate",
-            "T1",
-            [
-                call(_points(1), _points(2), np.empty((1, 0, 1)), 0.6).gives((-math.log(0.8), 0.0), scale=1.0),
-                call(_points(1, 0), _points(2, 1), np.empty((2, 0, 1)), 0.6).gives((-math.log(0.8), 0.0), scale=1.0),
             ],
         ),
         Test(
@@ -668,7 +658,7 @@ gaussian_mi = Exercise(
         Mistake(
             "positive-not-counted",
             "takes the logarithm of the number of negatives, K − 1",
-            _instead(lambda s: (math.log(s.shape[1] - 1) if s.shape[1] > 1 else -math.inf) - _ranked(s)),
+            _instead(lambda s: math.log(s.shape[1] - 1) - _ranked(s)),
             (
                 "With a critic that knows nothing you do not return 0.",
                 "How many candidates are there if there are K − 1 negatives?",
