@@ -37,37 +37,15 @@ import os
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML, Markdown, display
 from scipy.stats import t as student
 
 import minicl as mc
+from minicl.viz import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
 
 FULL = os.environ.get("MINICL_PROFILE", "fast") == "full"
 SEEDS, EPOCHS = (5, 100) if FULL else (2, 20)
 
-# %% [markdown]
-# The next cell holds the drawing tools of this notebook. You can skip it.
-
-# %% tags=["hide-input"] jupyter={"source_hidden": true}
-BLUE, ORANGE, RED, GREEN, GREY = "#1971C2", "#D9480F", "#C2255C", "#2B8A3E", "#666666"
-plt.rcParams |= {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 100}
-plt.rcParams |= {"axes.titlesize": 10, "axes.titlelocation": "left"}
-
-
-def show(figure, claim, alternative):
-    """The figure under its claim; and in words, for readers who do not see it."""
-    figure.suptitle(claim, x=0.01, ha="left", weight="bold", fontsize=11.5)
-    alternative = alternative.replace("-", "−")
-    display(figure, metadata={"image/png": {"alt": f"{claim}. {alternative}"}})
-    display(HTML(f"<details><summary>The figure in words</summary><p>{alternative}</p></details>"))
-    plt.close(figure)
-
-
-def table(head, rows, left=1):
-    """A table in Markdown; all columns but the first `left` ones are set to the right."""
-    lines = [head, ["---"] * left + ["---:"] * (len(head) - left), *rows]
-    return Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines))
-
+style()
 
 # %% [markdown]
 # ## Predict
@@ -137,8 +115,9 @@ show(
 # With $u_i = z_i / \lVert z_i \rVert$ the cosine of two embeddings is $s_{ik} = u_i \cdot u_k$. Of N images we have 2N
 # views. View $i$ must find its partner $j(i)$ among the $2N - 1$ others:
 #
-# $$\ell_i = -\log \frac{e^{s_{i\,j(i)}/\tau}}{\sum_{k \ne i} e^{s_{ik}/\tau}}, \qquad
-# L = \frac{1}{2N} \sum_{i=1}^{2N} \ell_i .$$
+# $$\ell_{i} = -\log \frac{e^{s_{i\,j(i)}/\tau}}{\sum_{k=1,\ k \ne i}^{2 N} e^{s_{ik}/\tau}}$$
+#
+# $$\mathcal{L} = \frac{1}{2 N} \sum_{i=1}^{2 N} \ell_{i}$$
 #
 # This is **NT-Xent** (Chen et al. 2020, arXiv:2002.05709). The sum has one positive and $2N - 2$ negatives. Here it is
 # in loops, as the formula stands, beside the library's.
