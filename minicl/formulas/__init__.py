@@ -1,7 +1,7 @@
 """Every loss in closed form, value and gradient: loops over anchors and candidates, to be read beside a book.
 
-`value, gradients = mc.formulas.nt_xent(z1, z2, temperature)`. They are witnesses for `mc.losses`: they import no engine,
-share no code with the losses, and every derivative was taken by hand. They are slow on purpose.
+`value, gradients = mc.formulas.nt_xent(z1, z2, temperature)`. They are witnesses for `mc.losses`: they import no engine
+and share no code with the losses; every derivative was taken by hand. They are slow on purpose.
 """
 
 from .distances import align, contrastive, mined_triplet, triplet, uniform
