@@ -16,8 +16,8 @@
 #
 # How do you learn a probability density when you cannot compute the number that makes it sum to 1? You mix the data with
 # noise that you made yourself, and learn to tell the two apart. Whoever tells data from known noise knows the data. This
-# is the first contrastive loss that is a **classifier**, and the article builds its derivation on it. One small letter in
-# that derivation, k, is explained wrongly there, and much depends on it.
+# is a contrastive loss that is a **classifier**, and the article builds its derivation on it. One small letter in that
+# derivation, k, is explained wrongly there, and much depends on it.
 #
 # **When you are through, you can**
 #
@@ -523,8 +523,8 @@ assert np.abs(gradient).max() < 1e-8
 # %% [markdown]
 # ### Three witnesses
 #
-# The gradient that trained all this came from the engine. A closed form in plain loops, and differences along each input,
-# say what it should be. They share no code with it, nor with each other.
+# The gradients of `mc.losses.nce` come from the engine. A closed form in plain loops, a complex step, and, for the second
+# order, differences say what they should be. They share no code with it, nor with each other.
 
 # %%
 rng = np.random.default_rng(1)
