@@ -2,7 +2,7 @@
 
 Both losses look at the same three points, so what differs is only where they let the negative rest: beyond a fixed
 distance, or beyond the positive. In the page the numbers are computed by the widget's own script; a test holds that script
-to `minicl.contrastive` and `minicl.triplet`.
+to `minicl.losses`.
 """
 
 import math
