@@ -412,8 +412,16 @@ def test_value(f, sample, xp, rng, request):
 
 @pytest.mark.filterwarnings("error")
 @cases()
-def test_gradients_of_order_1_and_2(f, sample, xp, rng, request):
-    checks.check_gradients(f, sample, xp, rng, request.node.name)
+def test_gradients_of_order_1_and_2(f, sample, rng, request):
+    checks.check_gradients(f, sample, np, rng, request.node.name)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_of_order_1_and_2_on_the_other_device(name, gpu, rng, request):
+    """The first sample of each loss; the gradients of all samples are taken there in test_dtype_is_kept."""
+    f, rows = LOSSES[name]
+    checks.check_gradients(f, rows[0], gpu, rng, request.node.name)
 
 
 @cases(lambda name: name not in KINKS)
