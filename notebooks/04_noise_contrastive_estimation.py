@@ -404,7 +404,7 @@ show(
 # compares it with many repetitions.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-N, REPEATS = 500, 400 if FULL else 100
+N, REPEATS = 500, 400 if FULL else 40
 
 
 def log_laplace(x, scale, shift=0.0):
