@@ -133,7 +133,7 @@ D.false(
 D.step(
     "orthogonal images",
     L,
-    log(1 + (2 * N - 2) * exp(-1 / tau)),
+    log(1 + (2 * N - 2) * exp(-(1 / tau))),
     "Pairs are aligned, and all other cosines are 0.",
     samples=orthogonal,
 )
@@ -155,7 +155,7 @@ D.step(
 D.step(
     "one broken pair",
     L,
-    (2 * (log(exp(-1 / tau) + 2 * N - 2) + 1 / tau) + (2 * N - 2) * (log(exp(1 / tau) + 2 * N - 2) - 1 / tau))
+    (2 * (log(exp(-(1 / tau)) + 2 * N - 2) + 1 / tau) + (2 * N - 2) * (log(exp(1 / tau) + 2 * N - 2) - 1 / tau))
     / (2 * N),
     "Orthonormal pairs, but the two views of one image are opposite: two anchors lose, all others have a good partner.",
     samples=broken,

@@ -224,14 +224,14 @@ D.step(
 )
 D.step(
     "as an anchor",
-    derivative(loss[i], u[i]) / (2 * N),
+    1 / (2 * N) * derivative(loss[i], u[i]),
     Sum(G[i, k] * u[k], k),
     "In its own loss view i meets all its candidates.",
     scale=1 / (2 * N * tau),
 )
 D.step(
     "as a candidate",
-    derivative(Sum(loss[m], m, m != i), u[i]) / (2 * N),
+    1 / (2 * N) * derivative(Sum(loss[m], m, m != i), u[i]),
     Sum(G[k, i] * u[k], k),
     "In the losses of all other anchors view i is a candidate: a negative of most, and the partner of one.",
     scale=1 / (2 * N * tau),
@@ -284,10 +284,10 @@ D.step(
 )
 D.step(
     "longer vectors turn more slowly",
-    at(derivative(L, z[i]), z, c * z),
-    derivative(L, z[i]) / c,
-    "The loss does not change with the length, so its slope falls as the length grows.",
-    scale=1 / (c * tau * norm(z[i])),
+    c * at(derivative(L, z[i]), z, c * z),
+    derivative(L, z[i]),
+    "Make all embeddings c times as long: the loss stays, and its slope is a c-th.",
+    scale=1 / (tau * norm(z[i])),
 )
 D.step(
     "a plain step makes each vector longer",
@@ -297,9 +297,10 @@ D.step(
 )
 D.step(
     "the decoupled loss pulls and pushes harder",
-    derivative(decoupled[i], s[i, k]),
-    derivative(loss[i], s[i, k]) / (1 - P[i, j]),
+    derivative(loss[i], s[i, k]),
+    (1 - P[i, j]) * derivative(decoupled[i], s[i, k]),
     "One factor for all candidates: NT-Xent eases off where the partner is found already, DCL does not.",
+    scale=1 / tau,
     where=k != i,
     samples=several,
 )

@@ -236,6 +236,12 @@ def _v_global_max(z1, z2, t):
     return (np.log(e.sum(1)) - _at(s) + s.max()).mean()
 
 
+def _v_global_max_quotient(z1, z2, t):
+    s = _masked(_cosines(z1, z2)) / t
+    e = np.exp(s - s.max())
+    return -np.log(_at(e) / e.sum(1)).mean()
+
+
 def _v_largest_possible(z1, z2, t):
     s = (_masked(_cosines(z1, z2)) - 1) / t
     return (np.log(np.exp(s).sum(1)) - _at(s)).mean()
@@ -573,7 +579,7 @@ nt_xent = Exercise(
                 "Over which entries do you take the maximum?",
                 "Each row has its own softmax, and needs its own maximum. It stands outside of the log again.",
             ),
-            variants=(_v_largest_possible,),
+            variants=(_v_global_max_quotient, _v_largest_possible),
         ),
         Mistake(
             "self-subtracted",
