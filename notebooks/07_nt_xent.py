@@ -127,7 +127,9 @@ for ax, (name, (rows, partner)) in zip(axes, ORDERS.items()):
             ax.add_patch(plt.Rectangle((k - 0.46, i - 0.46), 0.92, 0.92, fill=False, ec=GREEN, lw=3))
         text = "✗" if what == 2 else f"{round(s[i, k], 1) + 0:.1f}".replace("-", "−")
         ax.text(k, i, text, ha="center", va="center", fontsize=7.5, color=GREY if what == 2 else "white" if abs(s[i, k]) > 0.7 else "black")
-    names = [f"{k + 1}{p}" for p in ("", "′") for k in range(N)] if name == "stacked" else [f"{k + 1}{p}" for k in range(N) for p in ("", "′")]
+    names = (
+        [f"{k + 1}{p}" for p in ("", "′") for k in range(N)] if name == "stacked" else [f"{k + 1}{p}" for k in range(N) for p in ("", "′")]
+    )
     ax.set_xticks(range(2 * N), names)
     ax.set_yticks(range(2 * N), names)
     ax.set(title=f"{name}: L = {value[name]:.4f}", xlabel="candidate k", ylabel="anchor i")
@@ -242,7 +244,10 @@ assert not np.isfinite(found["as_written", 0.005]) and not np.isfinite(found["on
 assert all(abs(found["maximum_of_each_row", t] - x) < 1e-6 * x for t, x in exact.items())
 table(
     ["in float32", *(f"τ = {tau}" for tau in exact)],
-    [[way.__name__.replace("_", " "), *(f"{found[way.__name__, tau]:.6g}" for tau in exact)] for way in (as_written, one_maximum, maximum_of_each_row)]
+    [
+        [way.__name__.replace("_", " "), *(f"{found[way.__name__, tau]:.6g}" for tau in exact)]
+        for way in (as_written, one_maximum, maximum_of_each_row)
+    ]
     + [["exact", *(f"{x:.6g}" for x in exact.values())]],
 )
 
@@ -271,7 +276,8 @@ ax.plot(loss, softplus.sum(1), ".", ms=3, color=ORANGE, label="sum of the six lo
 ax.plot(loss, softplus.max(1), ".", ms=3, color=BLUE, label="the largest of them")
 line = [1e-3, 40]
 ax.loglog(line, line, color="black", lw=1, label="the loss itself")
-ax.set(xlabel="NT-Xent of the anchor (nats)", ylabel="nats", xlim=line, ylim=(1e-3, 100), title=f"{len(loss)} random anchors with six negatives, seed 2, τ from 0.1 to 1")
+ax.set(xlabel="NT-Xent of the anchor (nats)", ylabel="nats", xlim=line, ylim=(1e-3, 100))
+ax.set_title(f"{len(loss)} random anchors with six negatives, seed 2, τ from 0.1 to 1")
 ax.legend(frameon=False)
 assert (softplus.max(1) < loss).all() and (loss < softplus.sum(1)).all()
 show(
@@ -324,7 +330,11 @@ left.bar(places - 0.2, push[order], 0.38, color=[GREEN if k == mate else RED for
 left.bar(places + 0.2, push_dcl[order], 0.38, color=[GREEN if k == mate else RED for k in order], alpha=0.4, label="DCL (pale)")
 left.axhline(0, color="black", lw=0.8)
 left.set_xticks(places, [f"{names[k]}\n{s[anchor, k]:.2f}".replace("-", "−") for k in order])
-left.set(xlabel="candidate, and its cosine with the anchor", ylabel="∂ℓ/∂s (positive: pushed away)", title=f"anchor 1, τ = {TAU}; green: its partner")
+left.set(
+    xlabel="candidate, and its cosine with the anchor",
+    ylabel="∂ℓ/∂s (positive: pushed away)",
+    title=f"anchor 1, τ = {TAU}; green: its partner",
+)
 left.legend(frameon=False)
 taus = np.geomspace(0.05, 2, 40)
 pair = np.array([[1.0, 0], [-1, 0]])
@@ -341,9 +351,9 @@ assert ours.min() >= 0 and theirs.min() < -30 and abs(at_tenth + 19.3) < 0.1
 show(
     figure,
     "Without the partner in the denominator all forces grow by one factor, and the floor is gone",
-    f"Left: how the loss of one anchor depends on each of its seven cosines. The partner is pulled with {-push[mate]:.2f}; the nearest negative "
-    f"gets {push[order[1]]:.2f} of push, the furthest {push[order[-1]]:.1g}. All bars of DCL are {factor[0]:.2f} times as long. Right: loss of two aligned, opposite "
-    f"pairs against temperature. NT-Xent stays above 0; DCL is {at_tenth:.1f} at τ = 0.1 and falls without end.",
+    f"Left: how the loss of one anchor depends on each of its seven cosines. The partner is pulled with {-push[mate]:.2f}; "
+    f"the nearest negative gets {push[order[1]]:.2f} of push, the furthest {push[order[-1]]:.1g}. All bars of DCL are "
+    f"{factor[0]:.2f} times as long. Right: loss of two aligned, opposite pairs against temperature. NT-Xent stays above 0; DCL is {at_tenth:.1f} at τ = 0.1 and falls without end.",
 )
 
 # %% [markdown]
@@ -505,10 +515,10 @@ measured = -np.array([(loss_at(a + 1e-5) - loss_at(a - 1e-5)) / 2e-5 for a in tu
 figure, (left, right_ax) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained", width_ratios=[1, 1.35])
 left.add_patch(plt.Circle((0, 0), 1, fill=False, ec=GREY))
 for a in np.radians(np.arange(0, 360, 12)):
-    f = forces(at_angle(a), tau)[1][0]
-    left.annotate(
-        "", xy=(1.14 * np.cos(a) - 0.5 * np.sin(a) * f, 1.14 * np.sin(a) + 0.5 * np.cos(a) * f), xytext=(1.14 * np.cos(a), 1.14 * np.sin(a)), arrowprops={"arrowstyle": "-|>", "color": RED, "lw": 1.2}
-    )
+    f = 0.5 * forces(at_angle(a), tau)[1][0]
+    tail = 1.14 * np.array([np.cos(a), np.sin(a)])
+    tip = tail + f * np.array([-np.sin(a), np.cos(a)])
+    left.annotate("", xy=tip, xytext=tail, arrowprops={"arrowstyle": "-|>", "color": RED, "lw": 1.2})
 for k, a in enumerate(start[1:], start=1):
     color = (BLUE, ORANGE, "#7048E8")[k % 3]
     name = f"{k % 3 + 1}{'′' if k > 2 else ''}"
@@ -601,13 +611,14 @@ for (name, (views, closed)), color in zip(CONFIGURATIONS.items(), [GREY, RED, OR
     ax.plot(taus[::3], computed[::3], ".", color=color, ms=7)
 ax.axhline(math.log(2 * n), color="black", lw=0.8, ls=":")
 ax.text(3, math.log(2 * n) + 0.03, "log 2N: what collapse gives without a mask", ha="right", fontsize=8)
-ax.set(xscale="log", ylim=(-0.05, 4), xlabel="temperature τ", ylabel="NT-Xent (nats)", title=f"N = {n} images; lines: closed values, dots: computed from embeddings")
+ax.set(xscale="log", ylim=(-0.05, 4), xlabel="temperature τ", ylabel="NT-Xent (nats)")
+ax.set_title(f"N = {n} images; lines: closed values, dots: computed from embeddings")
 ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 show(
     figure,
     "Six batches whose loss is known at every temperature",
-    f"Loss against temperature. Collapse stays at log {2 * n - 1} = {math.log(2 * n - 1):.3f} at every temperature; aligned pairs fall to 0 at low temperature, the simplex fastest; one broken "
-    "pair costs more the lower the temperature. Dots computed from embeddings lie on the lines of the closed values.",
+    f"Loss against temperature. Collapse stays at log {2 * n - 1} = {math.log(2 * n - 1):.3f} at every temperature; aligned "
+    "pairs fall to 0 at low temperature, the simplex fastest; one broken pair costs more the lower the temperature. Dots computed from embeddings lie on the lines of the closed values.",
 )
 table(["batch, N = 5", "closed value at τ = 0.5", "computed", "largest residual, τ from 0.05 to 3"], rows)
 
@@ -625,10 +636,9 @@ def value_and_slope(flat):
     return float(loss), np.concatenate([g1.ravel(), g2.ravel()])
 
 
-ends = [
-    minimize(value_and_slope, np.random.default_rng(seed).standard_normal(2 * n * d), jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-15, "gtol": 1e-10})
-    for seed in range(3)
-]
+starts = [np.random.default_rng(seed).standard_normal(2 * n * d) for seed in range(3)]
+to_the_end = {"maxiter": 500, "ftol": 1e-15, "gtol": 1e-10}
+ends = [minimize(value_and_slope, start, jac=True, method="L-BFGS-B", options=to_the_end) for start in starts]
 floor = CONFIGURATIONS["regular simplex"][1](n, tau)
 s = cosines(ends[0].x.reshape(2 * n, d))
 negatives = s[~(np.eye(2 * n, dtype=bool) | (np.arange(2 * n)[:, None] == (np.arange(2 * n) + n) % (2 * n)))]
@@ -666,7 +676,11 @@ figure, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")
 for (size, path), color in zip(runs.items(), [RED, BLUE, GREEN]):
     ax.plot(path, color=color, label=f"disturbed by {size:g}")
 ax.axhline(math.log(2 * n - 1), color=GREY, ls=":", lw=1)
-ax.set(xlabel="step of gradient descent", ylabel="NT-Xent (nats)", title=f"N = {n} free embeddings in 3 dimensions, τ = 0.5, step {rate:g}, seed 0")
+ax.set(
+    xlabel="step of gradient descent",
+    ylabel="NT-Xent (nats)",
+    title=f"N = {n} free embeddings in 3 dimensions, τ = 0.5, step {rate:g}, seed 0",
+)
 ax.legend(frameon=False)
 left_at = {size: int(np.argmax(path < math.log(2 * n - 1) - 0.1)) for size, path in runs.items()}
 assert np.abs(runs[0.0] - math.log(2 * n - 1)).max() < 1e-12
@@ -674,8 +688,8 @@ assert 0 < left_at[1e-6] < left_at[1e-12] < steps and runs[1e-12][-1] < 1.5
 show(
     figure,
     "Descent stays at collapse only if the collapse is exact",
-    f"Loss against steps. Without disturbance it stays at log {2 * n - 1} = {math.log(2 * n - 1):.3f} for all {steps} steps. A disturbance of 1e-12 leaves it at step {left_at[1e-12]}, one "
-    f"of 1e-6 at step {left_at[1e-6]}; both end near {runs[1e-12][-1]:.2f}.",
+    f"Loss against steps. Without disturbance it stays at log {2 * n - 1} = {math.log(2 * n - 1):.3f} for all {steps} steps. "
+    f"A disturbance of 1e-12 leaves it at step {left_at[1e-12]}, one of 1e-6 at step {left_at[1e-6]}; both end near {runs[1e-12][-1]:.2f}.",
 )
 
 # %% [markdown]
@@ -809,7 +823,7 @@ def passes_one_value(f):
 
 rejected = np.zeros((len(reports), len(GROUPS)), dtype=bool)
 for i, (name, report) in enumerate(reports.items()):
-    for j, (group, belongs) in enumerate(GROUPS.items()):
+    for j, belongs in enumerate(GROUPS.values()):
         rejected[i, j] = any(row.required and not row.passed and belongs(row) for row in report.tests)
     rejected[i, 0] = not passes_one_value(wrong_versions.get(name, along_columns))
 figure, ax = plt.subplots(figsize=(9, 10), layout="constrained")
@@ -842,6 +856,7 @@ show(
 # Five implementations, A to E, each with one fault. The code is in the next cell; **do not look**. Read the numbers
 # instead: a known answer tells what was done. Write your diagnosis into `diagnosis`, then run on.
 
+
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 def one_of_five(letter, z1, z2, temperature):
     z = np.concatenate([z1, z2])
@@ -865,6 +880,7 @@ FAULTS = {
     "D": "mean before the logarithm",
     "E": "divided by N, not by 2N",
 }
+
 
 # %%
 def number(x):
