@@ -147,16 +147,17 @@ for nu in (1.0, 5.0):
     share = rounds.mean(axis=0)
     counted[nu] = share, np.sqrt(share * (1 - share) / len(rounds)), len(rounds) / tosses
 
-figure, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")
+figure, ax = plt.subplots(figsize=(9.5, 3.4), layout="constrained")
 place = np.arange(4)
 ax.bar(place, softmax, width=0.6, color=BLUE, alpha=0.25, label="softmax of the scores")
 for (nu, (share, error, kept)), color, mark in zip(counted.items(), [ORANGE, GREEN], ["o", "s"]):
     x = place + (0.1 if nu > 1 else -0.1)
-    ax.errorbar(x, share, 4 * error, color=color, fmt=mark, ms=4, capsize=3, label=f"counted, ν = {nu:g} ({kept:.0%} kept)")
+    label = f"counted, ν = {nu:g} ({kept:.0%} kept)"
+    ax.errorbar(x, share, 4 * error, color=color, fmt=mark, ms=4, capsize=3, label=label)
     separate = mc.sigmoid(scores - math.log(nu))
     ax.plot(x, separate, ls="none", marker="x", color=color, label=f"yes of each by itself, ν = {nu:g}")
     assert (np.abs(share - softmax) < 4 * error).all() and np.abs(separate - softmax).max() > 0.05
-ax.set_xticks(place, [f"candidate {k + 1}\nscore {s:g}" for k, s in enumerate(scores)])
+ax.set_xticks(place, [f"candidate {k + 1}\nscore {s:g}".replace("-", "−") for k, s in enumerate(scores)])
 ax.set(ylabel="probability", ylim=(0, 0.8))
 ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 show(
@@ -258,12 +259,11 @@ gap = binary - ranking
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 dots = axes[0].scatter(ranking, binary, c=negatives, s=3, cmap="viridis", rasterized=True)
-top = max(binary.max(), ranking.max())
+top = ranking.max()
 axes[0].plot([0, top], [0, top], color=RED, lw=1, label="equal")
 axes[0].set(xlabel="ranking loss (nats)", ylabel="binary loss (nats)", title=f"{draws:,} random scores, seed 1")
 axes[0].legend(frameon=False, loc="lower right")
 figure.colorbar(dots, ax=axes[0], label="negatives")
-one = negatives == 1
 axes[1].hist(np.log10(gap), bins=60, color=BLUE, alpha=0.8)
 axes[1].set(xlabel="log₁₀ of binary − ranking", ylabel="draws", title="the gap")
 assert (gap > 0).all()
@@ -309,12 +309,9 @@ D["slope of binary"]
 # %%
 D["the slopes agree"]
 
-# %%
-chain = D.check()
-assert chain.passed
-print(chain.summary())
-
 # %% [markdown]
+# (There are more steps in this chain than are shown here: `D.check()` tries them all and shows a table.)
+#
 # ### What does the best critic know?
 #
 # A critic F scores pairs. Which F has the least InfoNCE loss? Take a world so small that nothing needs to be sampled: four
@@ -399,7 +396,8 @@ for ax, (name, values) in zip(axes, [*panels, ("start 1 − truth", offsets[0])]
     image = ax.imshow(values, cmap="PRGn", vmin=-reach, vmax=reach)
     for (i, j), value in np.ndenumerate(values):
         dark = abs(value) > 0.7 * reach
-        ax.text(j, i, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        text = f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+        ax.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     ax.set(xticks=[], yticks=[], title=name, xlabel="partner v")
 axes[0].set_ylabel("anchor u")
 figure.colorbar(image, ax=axes, label="nats", shrink=0.8)
@@ -468,7 +466,8 @@ beside_x = np.einsum("nkd,nd->nk", strangers, x.astype(np.float32)).astype(float
 def ratio_of(product, size, size_of_x, rho):
     """log p(y | x)/p(y) from x·y, ‖y‖² and ‖x‖²."""
     spread = 1 - rho**2
-    return -0.5 * DIMENSIONS * math.log(spread) - (size - 2 * rho * product + rho**2 * size_of_x) / (2 * spread) + size / 2
+    distance = size - 2 * rho * product + rho**2 * size_of_x  # ‖y − ρx‖²
+    return -0.5 * DIMENSIONS * math.log(spread) - distance / (2 * spread) + size / 2
 
 
 def estimates(rho):
@@ -528,48 +527,63 @@ M["fewer rivals, smaller loss"]
 M["the safe constant"]
 
 # %% [markdown]
-# So for NT-Xent, **log N − loss** is safe. What about log(2N − 1) − loss? NT-Xent has 2N − 1 candidates, so one is tempted. Let us
-# look at random worlds with N = 2, and the best critic that descent finds in each.
+# So for NT-Xent, **log N − loss** is safe. It has 2N − 1 candidates, though, and one is tempted to write log(2N − 1) − loss. Is
+# that a bound too? Let us look at random worlds with N = 2, and the best critic that descent finds in each. There are two kinds:
+# worlds in which both views are made by the same recipe, so that p(u, v) = p(v, u), as in SimCLR; and worlds in which first and
+# second views look different, as an image and its caption do.
 
 
 # %%
 def nt_xent_loss(F, joint):
-    """NT-Xent of two images, expected: both views of image 1 are the anchor in turn; 2 gives two rivals."""
+    """Expected NT-Xent of two images, with the critic F: both views of the first image are the anchor in turn."""
     u, v, a, b = np.indices((len(joint),) * 4).reshape(4, -1)
-    weight = joint[u, v] * joint[a, b]
-    at = lambda i, j: F[i, j]
-    of_u = mc.logsumexp(mc.stack([at(u, v), at(u, a), at(u, b)]), axis=0) - at(u, v)
-    of_v = mc.logsumexp(mc.stack([at(v, u), at(v, a), at(v, b)]), axis=0) - at(v, u)
-    return mc.sum((of_u + of_v) * weight) / 2
+    of_u = mc.logsumexp(mc.stack([F[u, v], F[u, a], F[u, b]]), axis=0) - F[u, v]
+    of_v = mc.logsumexp(mc.stack([F[v, u], F[v, a], F[v, b]]), axis=0) - F[v, u]
+    return mc.sum((of_u + of_v) * joint[u, v] * joint[a, b]) / 2
 
 
-worlds = 24 if FULL else 12
+worlds = 24 if FULL else 8
 rng = np.random.default_rng(5)
-truths, safe, tempting = np.empty(worlds), np.empty(worlds), np.empty(worlds)
-for k in range(worlds):
-    world = rng.dirichlet(np.full(9, rng.choice([0.2, 0.5, 1.0]))).reshape(3, 3) + 1e-9
-    world /= world.sum()
-    least, _ = descend(lambda F, world=world: nt_xent_loss(F, world), 0.1 * rng.normal(size=(3, 3)))
-    truths[k], safe[k], tempting[k] = information(world), math.log(2) - least, math.log(3) - least
-figure, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-ax.plot(truths, safe, "o", color=BLUE, label="log N − loss: proved to be a bound")
-ax.plot(truths, tempting, "s", color=ORANGE, mfc="none", label="log(2N − 1) − loss: observed to be one here")
-reach = truths.max() * 1.05
-ax.plot([0, reach], [0, reach], color=RED, lw=1, label="the truth")
-ax.axhline(0, color=GREY, lw=0.6)
-ax.set(xlabel="true information I (nats)", ylabel="estimate (nats)", title=f"{worlds} random worlds, N = 2, seed 5")
-ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-assert (safe <= truths + 1e-9).all()
-below = int((tempting <= truths + 1e-9).sum())
+kinds = {"same recipe": [], "different looks": []}
+for kind, seen in kinds.items():
+    for _ in range(worlds):
+        world = rng.dirichlet(np.full(9, rng.choice([0.2, 0.5, 1.0]))).reshape(3, 3) + 1e-9
+        world = world + world.T if kind == "same recipe" else world
+        world /= world.sum()
+        least, _ = descend(lambda F, world=world: nt_xent_loss(F, world), 0.1 * rng.normal(size=(3, 3)))
+        seen.append((information(world), math.log(2) - least, math.log(3) - least))
+    kinds[kind] = np.array(seen).T
+
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.9), sharex=True, sharey=True, layout="constrained")
+for ax, (kind, (truths, safe, tempting)) in zip(axes, kinds.items()):
+    above = int((tempting > truths + 1e-6).sum())
+    reach = max(values[0].max() for values in kinds.values()) * 1.05
+    ax.plot([0, reach], [0, reach], color=RED, lw=1, label="the truth")
+    ax.plot(truths, tempting, "s", color=ORANGE, mfc="none", label="log(2N − 1) − loss")
+    ax.plot(truths, safe, "o", color=BLUE, label="log N − loss")
+    ax.axhline(0, color=GREY, lw=0.6)
+    ax.set(xlabel="true information I (nats)", title=f"{kind}: log(2N − 1) − loss is above I in {above} of {worlds}")
+    assert (safe <= truths + 1e-9).all() and (above == 0) == (kind == "same recipe")
+axes[0].set_ylabel("estimate (nats)")
+axes[0].legend(frameon=False)
+exceeds = int((kinds["different looks"][2] > kinds["different looks"][0] + 1e-6).sum())
 show(
     figure,
-    f"log N is safe by proof; log(2N − 1) held in {below} of {worlds} worlds, which proves nothing",
-    f"For {worlds} random joint densities of 3 by 3, the least NT-Xent loss that descent finds for two images. log 2 − loss lies below "
-    f"the true information in all of them, log 3 − loss in {below}.",
+    "log N is safe; log(2N − 1) is not where first and second views look different",
+    f"Least NT-Xent loss of two images in {worlds} random worlds of each kind, 3 by 3, seed 5. log 2 − loss lies below the true "
+    f"information in all of them. log 3 − loss lies below it in all worlds with one recipe, and above it in {exceeds} of {worlds} with "
+    "different looks.",
 )
 
 # %% [markdown]
-# The second is an observation and not a theorem: the usual proof does not cover negatives in pairs. Use log N.
+# With one recipe for both views it held in every world that we tried. That is an **observation**, not a theorem: the usual proof
+# does not cover negatives in pairs. With views that look different it is simply false, and one can see why:
+
+# %%
+M["the tempting constant"]
+
+# %% [markdown]
+# So use log N.
 #
 # ## Play
 #
@@ -617,7 +631,8 @@ square = np.where(np.eye(8, dtype=bool), -np.inf, u @ u.T / 0.5)
 partner = (np.arange(8) + 4) % 8
 across = [float(mc.cross_entropy(s, partner)) for s in (square, square.T)]
 one_way = [float(mc.losses.info_nce(a, b, 0.5)) for a, b in ((z[:4], z[4:]), (z[4:], z[:4]))]
-print(f"NT-Xent by rows {across[0]:.4f}, by columns {across[1]:.4f};   InfoNCE by rows {one_way[0]:.4f}, by columns {one_way[1]:.4f}")
+for name, (by_rows, by_columns) in [("NT-Xent", across), ("InfoNCE", one_way)]:
+    print(f"{name} by rows {by_rows:.4f}, by columns {by_columns:.4f}")
 assert abs(across[0] - across[1]) < 1e-12 and abs(one_way[0] - one_way[1]) > 0.01
 
 # %%
@@ -687,9 +702,7 @@ assert bound > 3
 # </details>
 
 # %%
-fresh = [
-    math.log(count) - float(in_batch(W, *rng.standard_normal((2, count, width)))) for _ in range(40)
-]
+fresh = [math.log(count) - float(in_batch(W, *rng.standard_normal((2, count, width)))) for _ in range(40)]
 print(f"on 40 fresh batches: {np.mean(fresh):.1f} nats on average, at most {max(fresh):.1f}")
 assert max(fresh) < 0
 
@@ -706,7 +719,7 @@ lifted = grid + 3 * (np.arange(8) == 5)[:, None]
 target = np.arange(8)
 rank_change = float(mc.cross_entropy(lifted, target) - mc.cross_entropy(grid, target))
 yes_no = lambda s: float(mc.binary_cross_entropy_with_logits(s, np.eye(8), reduction="sum"))
-print(f"1. log 128 = {math.log(128):.2f} nats; log 255 = {math.log(255):.2f} is not proved")
+print(f"1. log 128 = {math.log(128):.2f} nats; log 255 = {math.log(255):.2f} is false where views look different")
 print(f"2. ranking changes by {abs(rank_change):.0e}, binary by {yes_no(lifted) - yes_no(grid):.2f} nats")
 print(f"3. that there is a mistake: the ceiling is log 64 = {math.log(64):.2f}; did they leave the positive out below?")
 assert abs(rank_change) < 1e-12 and yes_no(lifted) - yes_no(grid) > 1 and math.log(64) < 4.3
@@ -735,16 +748,18 @@ table(
 # | claim | verdict | decided by |
 # |---|---|---|
 # | S60: merging the two binary terms and introducing τ gives NT-Xent | **wrong**: their sum is the binary loss, which is larger, changes under a shift, and has another gradient. Right is: condition on exactly one positive, or derive by ranking | *The step that fails* and step 5; asserted again below |
-# | S66: InfoNCE comes from maximising mutual information, and is formally the same as the contrastive loss | under conditions: the same form, with the critic cos/τ and the batch for candidates. It comes from density ratios; the information is a lower bound that stops at log K, and for NT-Xent the safe constant is log N. That more information makes better features is not part of it (Tschannen et al. 2020 show that it need not) | *How much information does it show?*; below |
+# | S66: InfoNCE comes from maximising mutual information, and is formally the same as the contrastive loss | under conditions: the same form, with the critic cos/τ and the batch for candidates. It comes from density ratios; the information is a lower bound that stops at log K, and for NT-Xent the safe constant is log N (log(2N − 1) can overstate). That more information makes better features is not part of it (Tschannen et al. 2020 show that it need not) | *How much information does it show?*; below |
 # | S67: for binary classification, cross-entropy and contrastive loss are formally the same | under conditions, and one must say which of three readings is meant. Not true of the margin loss of Hadsell et al. | the three identities below |
 
 # %%
 # S60: four checks that the two losses are not one
 names = ("merge the two binary terms", "binary is larger", "binary does not notice a shift", "the slopes agree")
 assert all(D[name].passed for name in names)
-assert D["5 condition on exactly one"].passed and D["5 the constant cancels"].passed and D["6 posterior of the place"].passed
-for name in names:
-    print(f"{'FALSE, and it failed' if D[name].statement.kind == 'FALSE' else 'true':22}{name}: {D[name].outcome.measure}")
+right_way = ("5 condition on exactly one", "5 the constant cancels", "6 posterior of the place")
+assert all(D[name].passed for name in right_way)
+for name in (*names, *right_way):
+    verdict = "FALSE, and it failed" if D[name].statement.kind == "FALSE" else "true"
+    print(f"{verdict:22}{name}: {D[name].outcome.measure}")
 
 # %%
 # S66: the same form; then what differs
@@ -787,5 +802,5 @@ for text, value in [
 ]:
     print(f"{text:68} difference {abs(float(value)):.0e}")
     assert abs(float(value)) < 1e-12
-print(f"{'margin loss of a negative beyond the margin':68} {float(far)}, which no cross-entropy of finite scores can be")
+print(f"margin loss of a negative beyond the margin: {float(far)}, which no cross-entropy of finite scores can be")
 assert float(far) == 0.0

@@ -151,6 +151,11 @@ def _log_ratio(joint):
     return np.log(joint / np.outer(joint.sum(axis=1), joint.sum(axis=0)))
 
 
+def _views_of_two_kinds(rng):
+    """First views are nearly always 1, second views nearly always 2; the critic rules out all views on its own side."""
+    return _world(rng, np.array([[1, 1021], [1, 1]]) / 1024, scores=[[-30.0, 0.0], [0.0, -30.0 - rng.random()]])
+
+
 _INDEPENDENT = [[0.125, 0.375], [0.125, 0.375]]
 _NEARLY_ONE_TO_ONE = np.array([[511, 1], [1, 511]]) / 1024
 
@@ -380,4 +385,13 @@ D.inequality(
     information,
     "With N images log N − L is a lower bound of the information: here N = 2. It follows from the N candidates opposite, whose "
     "negatives are independent of the anchor.",
+)
+D.false(
+    "the tempting constant",
+    log(3) - two_images,
+    information,
+    "There are 2N − 1 = 3 candidates. But if first and second views look different, a critic can tell the sides apart, and half of "
+    "the rivals are none. Here u and v share nothing, and nearly log 3 − log 2 nats are shown.",
+    relation="<=",
+    samples=_views_of_two_kinds,
 )
