@@ -761,10 +761,9 @@ assert abs(float(value) - float(right_value)) < 1e-9 and np.isnan(gradient).any(
 
 # %% [markdown]
 # <details><summary>The fault</summary>
-#
-# The distance of a point to itself is 0, and the slope of a square root is infinite there. The diagonal is masked
-# *after* the root: its gradient is 0, and 0 · ∞ is NaN. A mask after the fact does not undo what was computed. Mask
-# *before* the root: put a harmless number in the place of the zeros.
+# <p>The distance of a point to itself is 0, and the slope of a square root is infinite there. The diagonal is masked
+# <em>after</em> the root: its gradient is 0, and 0 · ∞ is NaN. A mask after the fact does not undo what was computed.
+# Mask <em>before</em> the root: put a harmless number in the place of the zeros.</p>
 # </details>
 
 
