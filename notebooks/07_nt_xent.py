@@ -353,7 +353,8 @@ show(
     "Without the partner in the denominator all forces grow by one factor, and the floor is gone",
     f"Left: how the loss of one anchor depends on each of its seven cosines. The partner is pulled with {-push[mate]:.2f}; "
     f"the nearest negative gets {push[order[1]]:.2f} of push, the furthest {push[order[-1]]:.1g}. All bars of DCL are "
-    f"{factor[0]:.2f} times as long. Right: loss of two aligned, opposite pairs against temperature. NT-Xent stays above 0; DCL is {at_tenth:.1f} at τ = 0.1 and falls without end.",
+    f"{factor[0]:.2f} times as long. Right: loss of two aligned, opposite pairs against temperature. NT-Xent stays "
+    f"above 0; DCL is {at_tenth:.1f} at τ = 0.1 and falls without end.",
 )
 
 # %% [markdown]
@@ -618,7 +619,8 @@ show(
     figure,
     "Six batches whose loss is known at every temperature",
     f"Loss against temperature. Collapse stays at log {2 * n - 1} = {math.log(2 * n - 1):.3f} at every temperature; aligned "
-    "pairs fall to 0 at low temperature, the simplex fastest; one broken pair costs more the lower the temperature. Dots computed from embeddings lie on the lines of the closed values.",
+    "pairs fall to 0 at low temperature, the simplex fastest; one broken pair costs more the lower the "
+    "temperature. Dots computed from embeddings lie on the lines of the closed values.",
 )
 table(["batch, N = 5", "closed value at τ = 0.5", "computed", "largest residual, τ from 0.05 to 3"], rows)
 
@@ -977,6 +979,11 @@ table(
 # | S37: “the sum” of all positive-pair losses, 1/(2N) Σ [ℓ(2k−1, 2k) + ℓ(2k, 2k−1)] | the formula is true, and it is a mean; ℓ is not symmetric, so both terms are needed | cell 1 below |
 
 # %%
+# S17, S21, S22, S35 and those that repeat them: every statement above came out as stated, the FALSE ones by failing
+for derivation in (FORMS, D, KNOWN):
+    report = derivation.check()
+    print(f"{derivation.title}: {report.summary()}")
+    assert report.passed
 # S18: what the loss gets are outputs of a head on top of the encoder
 encoder, head = mc.nn.MLP([64, 128, 64], rng=0), mc.nn.ProjectionHead(64, 64, 32, rng=1)
 h = encoder(np.zeros((3, 64)))

@@ -349,7 +349,7 @@ nt_xent = Exercise(
     as good as float32 allows, down to τ = 0.001. Where a row is zero (no one asks for it here) its cosines are 0.
     """,
     tests=[
-        Test("returns one finite number", "T0", _random(), law=_one_number),
+        Test("returns one finite number", "T0", _random()[:2], law=_one_number),
         Test("is 0 for a single image", "T1", [_alone(2, 0.5), _alone(3, 0.1)]),
         Test(
             "knows the collapse: all embeddings equal",
@@ -384,7 +384,7 @@ nt_xent = Exercise(
         Test(
             "does not change when rows are made longer or shorter",
             "T2",
-            _random(),
+            _random()[:2],
             law=lambda f, a, b, t: (f(a * _lengths(len(a)), b * _lengths(len(b))[::-1], t), f(a, b, t)),
         ),
         Test(
