@@ -83,6 +83,9 @@ D["2 odds"]
 # So far nothing is modelled. Now a network enters: the exponential of a score stands for the ratio r.
 
 # %%
+D["scores"]
+
+# %%
 D["3 a model of the ratio"]
 
 # %%
@@ -174,7 +177,8 @@ show(
 # ### Step 6: the same by drawing a list
 #
 # The condition may look like a trick. Here is a second way that never asks a yes/no question. Draw a place j from 1 to K.
-# Put the partner there, and noise everywhere else. You see the list and not the place. Where is the partner?
+# Put the partner there, and noise everywhere else. You see the list and not the place. Where is the partner? (All lists that
+# can come up are numbered by t; candidate k of list t is called v_tk.)
 
 # %%
 D["6 drawing a list"]
@@ -202,6 +206,9 @@ D["7 up to a factor"]
 # ### Step 8: NT-Xent
 #
 # For NT-Xent the candidates of a view are the other 2N − 1 views of the batch, and every view is the anchor once.
+
+# %%
+D["loss of an anchor"]
 
 # %%
 D["8 NT-Xent"]
@@ -315,14 +322,28 @@ D["the slopes agree"]
 # ### What does the best critic know?
 #
 # A critic F scores pairs. Which F has the least InfoNCE loss? Take a world so small that nothing needs to be sampled: four
-# anchors, four partners, a joint density. The expected loss is then a sum over all pairs and all lists of negatives.
+# anchors, four partners, a joint density. The expected loss is then a sum over all pairs and all lists of negatives; negative
+# h of list q is called n_qh.
 
 # %%
 M = mc.derivations.ALL["info_nce"]
+M["density ratio"]
+
+# %%
+M["probability of a list of negatives"]
+
+# %%
 M["expected loss"]
 
 # %%
 M["a best critic"]
+
+# %% [markdown]
+# Why are these best? Look at one list of K candidates, v_tk as above. The right answer is r over R; the critic's answer is a
+# softmax.
+
+# %%
+M["sum of the ratios"]
 
 # %%
 M["each bracket is zero there"]
@@ -425,11 +446,20 @@ show(
 M["mutual information"]
 
 # %%
+M["least loss"]
+
+# %%
+M["what is left out"]
+
+# %%
 M["information, split exactly"]
 
 # %% [markdown]
-# This is an equation, not a bound: the information is log K minus the least loss, plus a gap Δ that is never negative. Two
+# This is an equation, not a bound: the information is log K minus the least loss, plus a gap Δ that is never negative. Three
 # things follow at once.
+
+# %%
+M["the gap is no less than zero"]
 
 # %%
 M["the bound"]

@@ -278,7 +278,7 @@ D.step(
     "5 condition on exactly one",
     conditioned,
     f[j] / Sum(f[m], m),
-    "Step 5. Of the outcomes keep those with exactly one yes, the set E. A product of K no's cancels, and a softmax is left.",
+    "Step 5. Of the outcomes keep those with exactly one yes, the set E, to which e_j belongs. A product of K no's cancels.",
     exactly="prove",
 )
 D.step(
@@ -362,7 +362,7 @@ D.false(
     "8 one view of each image would do",
     of_anchor[i],
     -(S[i, partner[i]] / tau) + LSE(S[i, opposite[i, n]] / tau, n),
-    "Ranking among the N views on the other side only is another loss. The 2N − 2 negatives are not 2N − 2 independent ones.",
+    "Ranking among the N views on the other side only is another loss; o(i, n) is the view of image n on that side.",
     samples=_several,
 )
 
@@ -373,6 +373,7 @@ D.false(
     binary[j],
     ranking[j],
     "The article merges the terms of positive and negatives into NT-Xent. Their sum is the binary loss, and that is not it.",
+    samples=_several,
 )
 D.inequality(
     "binary is larger",
