@@ -59,7 +59,7 @@ def mathml(latex, display=False):
 
 def webpage(notebook, title):
     """The HTML of an executed notebook: figures inside, formulas as MathML, no request to the outside."""
-    exporter = HTMLExporter(raw_template=TEMPLATE, embed_images=True)
+    exporter = HTMLExporter(raw_template=TEMPLATE)
     exporter.log.setLevel("ERROR")
     html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
     page = BeautifulSoup(html, "html.parser")

@@ -295,3 +295,10 @@ def test_a_page_that_needs_the_network_is_found(html):
 def test_a_page_with_links_and_data_passes():
     page = '<body><a href="https://example.org">a</a><img src="data:image/png;base64,A"><code>$x$</code></body>'
     assert page_faults(page) == []
+
+
+def test_a_solution_stays_folded_in_the_page():
+    text = "<details><summary>The fault</summary>\n\nIt is *here*.\n</details>\n\nAfter."
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    fold = BeautifulSoup(webpage(notebook, "folded"), "html.parser").find("details")
+    assert "It is here." in fold.get_text() and "After." not in fold.get_text()
