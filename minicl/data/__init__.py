@@ -3,6 +3,17 @@
 from . import views
 from .digits import Dataset, digits
 from .splits import few_labels, stratified_split
+from .text import Vocabulary, text, tokenize
 from .views import two_views
 
-__all__ = ["digits", "Dataset", "few_labels", "stratified_split", "views", "two_views"]
+__all__ = [
+    "digits",
+    "Dataset",
+    "few_labels",
+    "stratified_split",
+    "views",
+    "two_views",
+    "text",
+    "tokenize",
+    "Vocabulary",
+]
