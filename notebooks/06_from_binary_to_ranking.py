@@ -475,12 +475,14 @@ for count in range(1, 7 if FULL else 6):
     shown.append(value)
     rows.append([count + 1, f"{math.log(count + 1):.4f}", f"{value:.4f}", f"{information(joint) - value:.4f}"])
 assert (np.diff(shown) > 0).all() and shown[-1] < information(joint)
+times_K = [(k + 2) * (information(joint) - value) for k, value in enumerate(shown)]
+assert max(times_K) / min(times_K) < 1.06  # what is left out falls like 1/K
 print(f"the world of the tables above; I = {information(joint):.4f} nats; best critic, exact expectations")
 table(["K", "ceiling log K", "log K − loss", "left out"], rows)
 
 # %% [markdown]
-# More candidates leave less out. In this world that goes fast, because I is small. Now a world with much information: pairs
-# of Gaussian vectors with 20 coordinates and the correlation ρ in each. Here the information is known, and so is the best
+# More candidates leave less out, about like 1/K: in this world there is little information, far below the ceiling. Now a world
+# with much of it: pairs of Gaussian vectors with 20 coordinates and the correlation ρ in each. Here the information is known, and so is the best
 # critic, the log ratio of the two densities.
 
 # %%
@@ -530,6 +532,7 @@ ax.text(8.2, 8.6, "the truth", color=RED, ha="right")
 ax.set(xlabel="true information I (nats)", ylabel="estimate log K − loss (nats)", xlim=(0, 18.6), ylim=(-0.3, 9.2))
 ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 last = {K: found[-1][K].mean() for K in KS}
+assert math.exp(true_information[-1]) > 1e7 and last[2048] < 0.5 * true_information[-1]
 show(
     figure,
     "Whatever the truth is, K candidates show at most log K nats of it",
@@ -540,8 +543,8 @@ show(
 )
 
 # %% [markdown]
-# At the right end of the figure the critic is perfect and the estimate is wrong by more than half. To show 16.6 nats one
-# would need at least e to the 16.6, which is 16 million candidates. McAllester & Stratos (2020) show that no estimate that is a
+# At the right end of the figure the critic is perfect and the estimate is wrong by more than half. To show I nats one
+# would need at least e to the I candidates: here more than ten million. McAllester & Stratos (2020) show that no estimate that is a
 # bound with high confidence can do much better.
 #
 # ### And NT-Xent?
