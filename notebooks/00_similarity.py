@@ -14,9 +14,9 @@
 # %% [markdown]
 # # 00 · Similarity and what "learning similarity" means
 #
-# Which two photos show the same thing? A computer turns each photo into a list of numbers, an **embedding**, and compares
-# the lists. This notebook is about the comparison: three ways to do it, what each of them sees and overlooks, and how they
-# become one on the sphere. Then it asks what it means to *learn* a similarity instead of writing one down.
+# Which two photos show the same thing? A computer turns each photo into a list of numbers, an **embedding**, and
+# compares the lists. This notebook is about the comparison: three ways to do it, what each of them sees and overlooks,
+# and how they become one on the sphere. Then it asks what it means to *learn* a similarity instead of writing one down.
 #
 # **When you are through, you can**
 #
@@ -64,7 +64,7 @@ def interval(values):
 # - **A.** You look for the vector v that has the largest inner product with u = (1, 0). Is it u itself?
 # - **B.** The cosine does not change when a vector is made ten times as long. Does its *gradient* change?
 # - **C.** 1 − cos is called the cosine distance. Does it obey the triangle inequality, as a distance must?
-# - **D.** You move one embedding. Can the contrastive loss of *another* pair change, although nothing about that pair did?
+# - **D.** You move one embedding. Can the contrastive loss of *another* pair change, although that pair did not?
 
 # %%
 guess = {"A": "?", "B": "?", "C": "?", "D": "?"}
@@ -74,12 +74,13 @@ guess = {"A": "?", "B": "?", "C": "?", "D": "?"}
 #
 # ### Similarity and distance
 #
-# A **similarity** is large for things that are alike; a **distance** is small for them. They point in opposite directions,
-# and mixing them up is a sign error that no program reports. Of a similarity one expects at least this: nothing is more
-# similar to u than u itself. Three measures are in use: the inner product, the Euclidean distance, and the cosine.
+# A **similarity** is large for things that are alike; a **distance** is small for them. They point in opposite
+# directions, and mixing them up is a sign error that no program reports. Of a similarity one expects at least this:
+# nothing is more similar to u than u itself. Three measures are in use: the inner product, the Euclidean distance, and
+# the cosine.
 #
-# Here they are for one fixed u and every v of a plane. The distance is drawn with a minus, so that in all three pictures
-# high means similar. The star marks where the measure is largest.
+# Here they are for one fixed u and every v of a plane. The distance is drawn with a minus, so that in all three
+# pictures high means similar. The star marks where the measure is largest.
 
 # %%
 u = np.array([1.5, 0.75])
@@ -106,7 +107,7 @@ for ax, (name, values) in zip(axes, MEASURES.items()):
     ax.set(aspect="equal", xlabel="first entry of v", title=name)
     figure.colorbar(filled, ax=ax, shrink=0.9)
 axes[0].set_ylabel("second entry of v")
-assert len(best["inner product"]) == 1 and best["inner product"].min() == 3  # a corner of the picture: as far out as it goes
+assert len(best["inner product"]) == 1 and best["inner product"].min() == 3  # the far corner
 assert len(best["−Euclidean distance"]) == 1 and np.abs(best["−Euclidean distance"][0] - u).max() < 1e-12
 assert all(abs(v[0] * u[1] - v[1] * u[0]) < 1e-12 and v @ u > 0 for v in best["cosine"])  # the whole ray through u
 show(
@@ -128,36 +129,40 @@ D["the inner product is largest at itself"]
 # %%
 e, v = np.array([1.0, 0.0]), np.array([3.0, 1.0])
 inner_at = e @ v, e @ e
-print("u·u =", e @ e, "   u·v =", e @ v, "   cos(u, u) =", 1.0, "   cos(u, v) =", round(float(mc.cosine_similarity(e, v)), 3))
+print(f"u·u = {e @ e:g}   u·v = {e @ v:g}   cos(u, u) = 1   cos(u, v) = {mc.cosine_similarity(e, v):.3f}")
 rng = np.random.default_rng(0)
 draws = rng.standard_normal((100_000, 2, 8))
 inner = (draws[:, 0] * draws[:, 1]).sum(-1)
 squares = (draws[:, 0] ** 2).sum(-1)
 inner_beaten = float((inner > squares).mean())
 cosine_beaten = float((mc.cosine_similarity(draws[:, 0], draws[:, 1]) > 1 + 1e-12).mean())
-print(f"of 100,000 random pairs in 8 dimensions, u·v > u·u in {inner_beaten:.1%}; cos(u, v) > cos(u, u) in {cosine_beaten:.1%}")
+print("100,000 random pairs in 8 dimensions:")
+print(f"u·v > u·u in {inner_beaten:.1%}; cos(u, v) > cos(u, u) in {cosine_beaten:.1%}")
 assert e @ v > e @ e and inner_beaten > 0.01 and cosine_beaten == 0
 
 # %% [markdown]
 # ### Directions: points on a sphere
 #
-# An embedding $z_i$ is a direction and a length. Divide the length out, and a point $u_i$ on the unit sphere is left. The
-# cosine is the inner product of two such points. It is the one thing about two vectors that no stretching can change.
+# An embedding $z_i$ is a direction and a length. Divide the length out, and a point $u_i$ on the unit sphere is left.
+# The cosine is the inner product of two such points. It is the one thing about two vectors that no stretching can
+# change.
 
 # %%
 display(D["a point on the sphere"], D["cosine"], D["it is the cosine of the angle"], D["lengths do not count"])
 
 # %% [markdown]
-# **Where it has a hole.** The zero vector has no direction. minicl sets its point to 0, so all its cosines are 0, and its
-# Jacobian too. Nowhere else is anything added: many programs divide by length + ε, and then short vectors get wrong
+# **Where it has a hole.** The zero vector has no direction. minicl sets its point to 0, so all its cosines are 0, and
+# its Jacobian too. Nowhere else is anything added: many programs divide by length + ε, and then short vectors get wrong
 # cosines without a word.
 
 # %%
 x = np.array([[3.0, 4.0], [3e-300, 4e-300], [3e300, 4e300], [0.0, 0.0]])
 y = np.array([[1.0, 0.0], [0.0, 1.0]])
 with_eps = (x @ y.T) / (mc.norm(x, axis=1, keepdims=True) * mc.norm(y, axis=1) + 1e-8)
-rows = [[f"({a:g}, {b:g})", *np.round(exact, 3), *np.round(wrong, 3)] for (a, b), exact, wrong in zip(x, mc.cosine_matrix(x, y), with_eps)]
-assert np.abs(mc.cosine_matrix(x, y)[:3] - [0.6, 0.8]).max() < 1e-15 and not mc.cosine_matrix(x, y)[3].any()
+exact = mc.cosine_matrix(x, y)
+names = [f"({a:g}, {b:g})" for a, b in x]
+rows = [[name, *np.round(right, 3), *np.round(wrong, 3)] for name, right, wrong in zip(names, exact, with_eps)]
+assert np.abs(exact[:3] - [0.6, 0.8]).max() < 1e-15 and not exact[3].any()
 assert np.abs(with_eps[1]).max() < 1e-200
 table(["x", "cos to (1, 0)", "cos to (0, 1)", "with ε: (1, 0)", "with ε: (0, 1)"], rows)
 
@@ -171,11 +176,17 @@ angles = np.logspace(-12, 0, 49)
 fan = np.stack([np.cos(angles), np.sin(angles)], axis=1)
 by_cosine = np.arccos(np.minimum(mc.cosine_similarity(fan, e), 1))
 by_chord = 2 * np.arcsin(mc.norm(fan - e, axis=1) / 2)
-off = {"arccos of the cosine": np.abs(by_cosine / angles - 1), "2 arcsin of half the chord": np.abs(by_chord / angles - 1)}
+recovered = {"arccos of the cosine": by_cosine, "2 arcsin of half the chord": by_chord}
+off = {name: np.abs(found / angles - 1) for name, found in recovered.items()}
 figure, ax = plt.subplots(figsize=(9, 3.2), layout="constrained")
 for (name, error), color in zip(off.items(), (ORANGE, BLUE)):
     ax.loglog(angles, np.maximum(error, 1e-17), color=color, marker=".", ms=4, lw=1, label=name)
-ax.set(xlabel="angle in radians", ylabel="relative error of the angle", title="float64; an error of 0 is drawn at the bottom", ylim=(7e-18, 5))
+ax.set(
+    xlabel="angle in radians",
+    ylabel="relative error of the angle",
+    title="float64; an error of 0 is drawn at the bottom",
+    ylim=(7e-18, 5),
+)
 ax.legend(frameon=False)
 large, tiny = angles > 0.1, angles < 1e-9
 assert off["arccos of the cosine"][large].max() < 1e-13 and (off["arccos of the cosine"][tiny] > 0.5).all()
@@ -200,7 +211,10 @@ display(D["distance and inner product"], D["distance on the sphere"], D["distanc
 free = rng.standard_normal((400, 2, 3)) * rng.uniform(0.3, 2, (400, 2, 1))
 sphere = mc.normalize(free)
 cosines = mc.cosine_similarity(free[:, 0], free[:, 1])
-squared = {"any length": ((free[:, 0] - free[:, 1]) ** 2).sum(-1), "length 1": ((sphere[:, 0] - sphere[:, 1]) ** 2).sum(-1)}
+squared = {
+    "any length": ((free[:, 0] - free[:, 1]) ** 2).sum(-1),
+    "length 1": ((sphere[:, 0] - sphere[:, 1]) ** 2).sum(-1),
+}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for ax, (name, d2), color in zip(axes, squared.items(), (ORANGE, BLUE)):
     ax.plot(2 - 2 * cosines, d2, ".", color=color, ms=4)
@@ -238,7 +252,8 @@ assert worst < 1e-13
 # away: it is half of a *squared* distance, and squares do not add up as lengths do.
 
 # %%
-display(D["half a square"], D["the cosine distance is a metric"], D["by how much, at two equal angles"], D["never by more than a half"])
+display(D["half a square"], D["the cosine distance is a metric"])
+display(D["by how much, at two equal angles"], D["never by more than a half"])
 
 # %%
 theta = np.linspace(0, np.pi / 2, 181)
@@ -257,12 +272,17 @@ for name, degrees in (("a", 0), ("b", 60), ("c", 120)):
 left.text(0.98, 0.5, "½", color=GREEN), left.text(0, 1.08, "½", color=GREEN, ha="center")
 left.plot([1, -0.5], [0, np.sqrt(0.75)], color=ORANGE, ls="--", lw=1.2)
 left.text(0.02, 0.6, "1.5", color=ORANGE)
-left.set(aspect="equal", xlim=(-0.9, 1.3), ylim=(-0.1, 1.25), xticks=[], yticks=[], title="1 − cos of three directions, 60° apart")
+left.set(aspect="equal", xlim=(-0.9, 1.3), ylim=(-0.1, 1.25), xticks=[], yticks=[])
+left.set_title("1 − cos of three directions, 60° apart")
 left.spines[:].set_visible(False)
 for (name, values), color in zip(gain.items(), (ORANGE, BLUE, GREEN)):
     right.plot(np.degrees(theta), values, color=color, label=name)
 right.axhline(0, color=GREY, lw=0.8)
-right.set(xlabel="angle between neighbours in degrees", ylabel="direct way − detour", title="positive: the inequality is broken")
+right.set(
+    xlabel="angle between neighbours in degrees",
+    ylabel="direct way − detour",
+    title="positive: the inequality is broken",
+)
 right.legend(frameon=False)
 top = float(np.degrees(theta[gain["1 − cos"].argmax()]))
 assert (gain["1 − cos"][1:-1] > 0).all() and abs(gain["1 − cos"].max() - 0.5) < 1e-12 and abs(top - 60) < 1e-9
@@ -270,10 +290,10 @@ assert max(gain["straight way ‖u − v‖"].max(), gain["angle"].max()) < 1e-1
 show(
     figure,
     "With 1 − cos a detour can be shorter than the direct way, by up to one half",
-    f"Left: directions a, b, c at 0, 60 and 120 degrees. 1 - cos is one half from a to b and from b to c, but 1.5 from a "
-    f"to c. Right: direct way minus detour for two equal angles. For 1 - cos it is positive for every angle below 90 "
-    f"degrees and largest, {gain['1 − cos'].max():.2f}, at {top:.0f} degrees. For the straight way it is negative, for the "
-    "angle zero.",
+    f"Left: directions a, b, c at 0, 60 and 120 degrees. 1 - cos is one half from a to b and from b to c, but 1.5 from "
+    f"a to c. Right: direct way minus detour for two equal angles. For 1 - cos it is positive for every angle below 90 "
+    f"degrees and largest, {gain['1 − cos'].max():.2f}, at {top:.0f} degrees. For the straight way it is negative, for "
+    "the angle zero.",
 )
 
 # %% [markdown]
@@ -316,14 +336,15 @@ display(D["Jacobian of normalisation"], D["nothing along u"], D["twice is once"]
 display(D["gradient of the cosine"], D["at right angles"], D["length of the gradient"])
 
 # %% [markdown]
-# Two errors lie close by. Both give a vector that points in about the right direction, so training goes on as if nothing
-# had happened.
+# Two errors lie close by. Both give a vector that points in about the right direction, so training goes on as if
+# nothing had happened.
 
 # %%
 display(D["no projection"], D["lengths do not count for gradients either"])
 
 # %% [markdown]
-# Do not trust one computation. Three that share nothing must agree: the engine, the formula written out, and differences.
+# Do not trust one computation. Three that share nothing must agree: the engine, the formula written out, and
+# differences.
 
 # %%
 z, w = 2.0 * rng.standard_normal(5), 0.3 * rng.standard_normal(5)
@@ -363,7 +384,8 @@ for length in lengths:
         gradient = mc.value_and_grad(lambda a, f=f: f(a, other), at)[1][0]
         slopes[name].append(np.sqrt(gradient @ gradient))
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", width_ratios=(1, 1.25))
-ring = np.array([[r * np.cos(t), r * np.sin(t)] for r in (0.75, 1.5, 2.5) for t in np.linspace(0, 2 * np.pi, 13)[:-1] + 0.26])
+clock = np.linspace(0, 2 * np.pi, 13)[:-1] + 0.26
+ring = np.concatenate([r * np.stack([np.cos(clock), np.sin(clock)], axis=1) for r in (0.75, 1.5, 2.5)])
 target = np.array([1.0, 0.0])
 field = np.array([mc.value_and_grad(lambda a: mc.cosine_similarity(a, target), p)[1][0] for p in ring])
 left.quiver(*ring.T, *field.T, color=GREEN, angles="xy", scale_units="xy", scale=2.4, width=0.007)
@@ -371,28 +393,31 @@ left.annotate("", target, (0, 0), arrowprops={"arrowstyle": "->", "color": "blac
 left.text(0.25, -0.3, "u", weight="bold")
 for r in (0.75, 1.5, 2.5):
     left.add_patch(plt.Circle((0, 0), r, fill=False, color=GREY, lw=0.5))
-left.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3), xlabel="first entry of z", ylabel="second entry of z", title="gradient of cos(z, u) in z")
+left.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3), xlabel="first entry of z", ylabel="second entry of z")
+left.set_title("gradient of cos(z, u) in z")
 for (name, values), color, dashes in zip(slopes.items(), (BLUE, ORANGE, GREEN), ("-", "--", "-")):
     right.loglog(lengths, values, color=color, ls=dashes, lw=2, label=name)
-right.set(xlabel="length of z", ylabel="length of the gradient in z", title="a fixed direction of z, another vector of length 1")
+right.set(xlabel="length of z", ylabel="length of the gradient in z")
+right.set_title("a fixed direction of z, another vector of length 1")
 right.legend(frameon=False)
 falls = np.polyfit(np.log(lengths), np.log(slopes["cosine"]), 1)[0]
-assert abs(falls + 1) < 1e-9 and np.ptp(slopes["inner product"]) < 1e-12 and np.abs(np.array(slopes["distance"]) - 1).max() < 1e-12
+assert abs(falls + 1) < 1e-9 and np.ptp(slopes["inner product"]) < 1e-12 and np.ptp(slopes["distance"]) < 1e-12
 assert np.abs((ring * field).sum(-1)).max() < 1e-15  # at right angles everywhere
 show(
     figure,
     "The cosine forgets the length of z; its gradient does not",
     f"Left: the gradient of the cosine in z on three circles. It is at right angles to z everywhere, points round the "
-    f"circle towards u, and is long on the inner circle and short on the outer one. Right: length of the gradient against "
-    f"the length of z, both logarithmic. Inner product and distance: constant. Cosine: a straight line of slope {falls:.2f}.",
+    f"circle towards u, and is long on the inner circle and short on the outer one. Right: length of the gradient "
+    f"against the length of z, both logarithmic. Inner product and distance: constant. Cosine: a straight line of "
+    f"slope {falls:.2f}.",
 )
 
 # %% [markdown]
 # ### What the length does in training
 #
-# A loss that compares inner products has an easy way out. Once the right candidate is in front, making all vectors longer
-# makes the loss small, without any change of direction. The length acts as 1/τ. With cosines this way is closed: however
-# well the directions are arranged, the loss has a floor.
+# A loss that compares inner products has an easy way out. Once the right candidate is in front, making all vectors
+# longer makes the loss small, without any change of direction. The length acts as 1/τ. With cosines this way is closed:
+# however well the directions are arranged, the loss has a floor.
 #
 # Eight pairs of free vectors, moved by plain gradient descent, once for inner products and once for cosines, from the
 # same starts.
@@ -427,15 +452,16 @@ right.set(xlabel="step", ylabel="mean length of the 16 vectors", title="three se
 left.legend(frameon=False), right.legend(frameon=False)
 final = {name: [losses[-1] for losses, _, _ in of_seeds] for name, of_seeds in runs.items()}
 grown = {name: [sizes[-1].mean() / sizes[0].mean() for _, sizes, _ in of_seeds] for name, of_seeds in runs.items()}
-assert max(final["inner products"]) < 0.05 < 1 < floor < min(final["cosines"]) + 1e-9 and max(final["cosines"]) < floor + 0.05
+assert max(final["inner products"]) < 0.05
+assert floor - 1e-9 < min(final["cosines"]) and max(final["cosines"]) < floor + 0.05
 assert all(directions > floor for _, _, directions in runs["inner products"])
 assert all((np.diff(sizes, axis=0) > -1e-14).all() for _, sizes, _ in runs["cosines"])  # each step, each vector
 show(
     figure,
     "Inner products: the loss sinks by growing longer. Cosines: it stops at its floor",
-    f"Three runs of each. The loss of inner products ends at {max(final['inner products']):.3f} or less, and the vectors are "
-    f"{min(grown['inner products']):.1f} times as long as at the start or more. The loss of cosines ends at "
-    f"{np.mean(final['cosines']):.3f}; the floor is {floor:.3f}; its vectors grow too, slowly: "
+    f"Three runs of each. The loss of inner products ends at {max(final['inner products']):.3f} or less, and the "
+    f"vectors are {min(grown['inner products']):.1f} times as long as at the start or more. The loss of cosines ends "
+    f"at {np.mean(final['cosines']):.3f}; the floor is {floor:.3f}; its vectors grow too, slowly: "
     f"{np.mean(grown['cosines']):.2f} times.",
 )
 
@@ -447,12 +473,17 @@ show(
 # And if only the lengths change, the directions staying as they are? Then the loss of inner products still goes to 0:
 
 # %%
-a, b = mc.normalize(rng.standard_normal((6, 6))), None
-a = np.linalg.qr(a)[0]  # six directions at right angles, each with itself as its partner
+a = np.linalg.qr(rng.standard_normal((6, 6)))[0]  # six directions at right angles, each with itself as its partner
 scaled = {c: float(mc.losses.n_pair(c * a, c * a)) for c in (1.0, 2.0, 4.0, 8.0)}
 unscaled = {c: float(mc.losses.info_nce(c * a, c * a, temperature=1.0)) for c in scaled}
 assert scaled[8.0] < 1e-20 < scaled[1.0] and np.ptp(list(unscaled.values())) < 1e-15
-table(["length of all vectors", *[f"{c:g}" for c in scaled]], [["loss of inner products", *[f"{x:.1e}" for x in scaled.values()]], ["loss of cosines", *[f"{x:.4f}" for x in unscaled.values()]]])
+table(
+    ["length of all vectors", *[f"{c:g}" for c in scaled]],
+    [
+        ["loss of inner products", *[f"{x:.1e}".replace("-", "−") for x in scaled.values()]],
+        ["loss of cosines", *[f"{x:.4f}" for x in unscaled.values()]],
+    ],
+)
 
 # %% [markdown]
 # ### What it is good for: groups and search
@@ -485,9 +516,9 @@ points, topic = spread(0)
 moons, moon = make_moons(200, noise=0.05, random_state=0)
 figure, axes = plt.subplots(1, 3, figsize=(10.5, 2.9), layout="constrained")
 panels = [
-    (points, groups(points, 3), f"k-means by distance: {np.mean(agree['distance']):.2f}"),
-    (points, groups(mc.normalize(points), 3), f"k-means by cosine: {np.mean(agree['cosine']):.2f}"),
-    (moons, DBSCAN(eps=0.2).fit_predict(moons), f"DBSCAN: {np.mean(agree['DBSCAN']):.2f}; k-means: {np.mean(agree['moons']):.2f}"),
+    (points, groups(points, 3), f"k-means by distance: agreement {np.mean(agree['distance']):.2f}"),
+    (points, groups(mc.normalize(points), 3), f"k-means by cosine: agreement {np.mean(agree['cosine']):.2f}"),
+    (moons, DBSCAN(eps=0.2).fit_predict(moons), f"DBSCAN: agreement {np.mean(agree['DBSCAN']):.2f}"),
 ]
 for ax, (shown, found, title) in zip(axes, panels):
     for g, (color, marker) in enumerate(zip((BLUE, ORANGE, GREEN), "osv")):
@@ -528,7 +559,8 @@ for kind, contrast in (("as they are", 0.0), ("random contrast", 0.7)):
         precision[name, kind], popular = search(scores)
         rows.append([name, kind, f"{precision[name, kind]:.1%}", popular])
 assert precision["cosine", "random contrast"] == precision["cosine", "as they are"] > 0.9
-assert precision["inner product", "random contrast"] < precision["−distance", "random contrast"] < precision["cosine", "random contrast"]
+by_measure = [precision[name, "random contrast"] for name in ("inner product", "−distance", "cosine")]
+assert by_measure == sorted(by_measure) and by_measure[1] < 0.9
 table(["measure", "pictures", "right among ten", "times that one document is found, of 200"], rows, left=2)
 
 # %% [markdown]
@@ -537,10 +569,10 @@ table(["measure", "pictures", "right among ten", "times that one document is fou
 #
 # ### Learning a similarity
 #
-# A measure that is written down knows nothing of the task. **Learning a similarity** means: keep the cosine, and learn the
-# map that makes the embeddings. The first nets of this kind are from 1993, and learned metrics are older than deep
-# learning. Here the map is one matrix, 64 × 16, trained to bring pictures of one digit together. The pictures are
-# lit from a random side, which a cosine of pixels cannot ignore.
+# A measure that is written down knows nothing of the task. **Learning a similarity** means: keep the cosine, and learn
+# the map that makes the embeddings. The first nets of this kind are from 1993, and learned metrics are older than deep
+# learning. Here the map is one matrix, 64 × 16, trained to bring pictures of one digit together. The pictures are lit
+# from a random side, which a cosine of pixels cannot ignore.
 
 
 # %%
@@ -571,13 +603,14 @@ for seed in range(SEEDS):
         accuracy[light, "pixels"].append(mc.evaluate.knn(a, train.labels, b, test.labels))
         accuracy[light, "learned"].append(mc.evaluate.knn(a @ matrix, train.labels, b @ matrix, test.labels))
 figure, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
-for k, ((light, kind), values) in enumerate(accuracy.items()):
+for k, ((_, kind), values) in enumerate(accuracy.items()):
     percent, color = 100 * np.array(values), GREY if kind == "pixels" else BLUE
     ax.errorbar(percent.mean(), 3 - k, xerr=interval(percent), fmt="o", ms=8, color=color, capsize=4)
     ax.plot(percent, np.full(len(values), 3 - k), "|", color="black", ms=14)
     ax.text(101, 3 - k, f"{percent.mean():.1f} ± {interval(percent):.1f} %", va="center")
-ax.set_yticks([3, 2, 1, 0], [f"{light}: cosine of {kind if kind == 'pixels' else 'learned embeddings'}" for light, kind in accuracy])
-ax.set(xlim=(70, 100), ylim=(-0.6, 3.6), xlabel=f"accuracy of 5 nearest neighbours, %: {SEEDS} seeds (ticks), mean, 95 % interval")
+ax.set_yticks([3, 2, 1, 0], [f"{light}: cosine, {kind}" for light, kind in accuracy])
+ax.set(xlim=(70, 100), ylim=(-0.6, 3.6))
+ax.set_xlabel(f"accuracy of 5 nearest neighbours, %: {SEEDS} seeds (ticks), mean, 95 % interval")
 gained = np.array(accuracy["light from a random side", "learned"]) - accuracy["light from a random side", "pixels"]
 assert gained.min() > 0.04 and min(accuracy["even light", "pixels"]) > min(accuracy["even light", "learned"])
 show(
@@ -591,9 +624,9 @@ show(
 # %% [markdown]
 # This used the digit labels. **Self-supervised** learning needs none: it takes two changed copies of one picture for
 # alike, and all other pictures for different. No person labels a picture. But a person chose the changes, and the
-# changes say what may count as the same. Watch: each digit is shown in one of four orientations. One net sees copies that
-# are shifted and noisy; the other sees copies that are also turned by a random multiple of 90°. Data, net and loss are
-# equal. Which labels can be read from the nearest neighbours afterwards?
+# changes say what may count as the same. Watch: each digit is shown in one of four orientations. One net sees copies
+# that are shifted and noisy; the other sees copies that are also turned by a random multiple of 90°. Data, net and loss
+# are equal. Which labels can be read from the nearest neighbours afterwards?
 
 
 # %%
@@ -621,32 +654,35 @@ def self_supervised(seed, with_turns, steps=400 if FULL else 200):
     return [mc.evaluate.knn(a, y, b, y_) for y, y_ in ((train.labels, test.labels), sides)]
 
 
-read = np.array([[self_supervised(seed, turns) for turns in (False, True)] for seed in range(SEEDS)])  # seed, turns, label
+# Axes: seed, turns or not, digit or orientation.
+read = np.array([[self_supervised(seed, turns) for turns in (False, True)] for seed in range(SEEDS)])
 figure, ax = plt.subplots(figsize=(9, 3.2), layout="constrained")
-for label, (name, chance) in enumerate((("which digit", 10), ("which orientation", 25))):
-    for turns, (words, color) in enumerate((("shift and noise", GREY), ("shift, noise and turns", BLUE))):
-        at = 3 - 2 * label - turns
-        ax.barh(at, 100 * read[:, turns, label].mean(), color=color, height=0.7, alpha=0.85)
-        ax.plot(100 * read[:, turns, label], np.full(SEEDS, at), "|", color="black", ms=14)
-        ax.text(101, at, f"{100 * read[:, turns, label].mean():.0f} ± {100 * interval(read[:, turns, label]):.0f} %", va="center")
+for label, chance in enumerate((10, 25)):
+    for turns, color in enumerate((GREY, BLUE)):
+        at, percent = 3 - 2 * label - turns, 100 * read[:, turns, label]
+        ax.barh(at, percent.mean(), color=color, height=0.7, alpha=0.85)
+        ax.plot(percent, np.full(SEEDS, at), "|", color="black", ms=14)
+        ax.text(101, at, f"{percent.mean():.0f} ± {interval(percent):.0f} %", va="center")
     ax.plot([chance, chance], [3 - 2 * label + 0.4, 1.6 - 2 * label], color=RED, ls=":", lw=1.5)
-ax.set_yticks([3, 2, 1, 0], [f"{name}; views: {words}" for name in ("digit", "orientation") for words in ("shift and noise", "also turns")])
-ax.set(xlim=(0, 100), xlabel=f"accuracy of 5 nearest neighbours, %, {SEEDS} seeds (ticks) with 95 % intervals; red: guessing")
+bars = [f"{name}; views: {words}" for name in ("digit", "orientation") for words in ("shift and noise", "also turns")]
+ax.set_yticks([3, 2, 1, 0], bars)
+ax.set_xlim(0, 100)
+ax.set_xlabel(f"accuracy of 5 nearest neighbours, %, {SEEDS} seeds (ticks), 95 % intervals; red: guessing")
 lost = read[:, 0, 1] - read[:, 1, 1]
 assert (lost > 0.1).all()  # for every seed
 show(
     figure,
     "No labels, but not no knowledge: the views decide that orientation does not count",
     f"Nearest neighbours by cosine in two self-supervised embeddings, {SEEDS} seeds. Orientation is read with "
-    f"{read[:, 0, 1].mean():.0%} from the net that saw no turned copies, and with {read[:, 1, 1].mean():.0%} from the one that "
-    f"did. The digit: {read[:, 0, 0].mean():.0%} and {read[:, 1, 0].mean():.0%}.",
+    f"{read[:, 0, 1].mean():.0%} from the net that saw no turned copies, and with {read[:, 1, 1].mean():.0%} from the "
+    f"one that did. The digit: {read[:, 0, 0].mean():.0%} and {read[:, 1, 0].mean():.0%}.",
 )
 
 # %% [markdown]
 # ### What the loss measures
 #
-# A contrastive loss is **not** a similarity. It asks how well the right partner is told from all other candidates. So the
-# loss of a pair can change while the pair stays as it is: move a third embedding.
+# A contrastive loss is **not** a similarity. It asks how well the right partner is told from all other candidates. So
+# the loss of a pair can change while the pair stays as it is: move a third embedding.
 
 # %%
 z1, z2 = rng.standard_normal((4, 6)), rng.standard_normal((4, 6))
@@ -681,7 +717,8 @@ def move(literal, seed, steps=200):
 
 ends = {literal: [move(literal, seed) for seed in range(3)] for literal in (False, True)}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-for ax, (literal, title) in zip(axes, ((False, "as meant: different ones apart"), (True, "as written: their difference minimised"))):
+titles = "as meant: different ones apart", "as written: their difference minimised"
+for ax, literal, title in zip(axes, (False, True), titles):
     for c, (color, marker) in enumerate(zip((BLUE, ORANGE, GREEN), "osv")):
         start, end = (x[10 * c : 10 * c + 10] for x in ends[literal][0][0])
         ax.plot(*np.stack([start, end]).transpose(2, 0, 1), color=color, lw=0.5, alpha=0.5)
@@ -693,9 +730,9 @@ assert min(apart for _, apart, _ in ends[False]) > 1.2 and max(within for _, _, 
 show(
     figure,
     "Read literally, the article's sentence pulls everything into one point",
-    f"30 points of three classes, each with a thin line from where it started (seed 0 is drawn, 3 seeds are checked). As meant: classes are "
-    f"{np.mean([a for _, a, _ in ends[False]]):.2f} apart, and {np.mean([w for _, _, w in ends[False]]):.2f} wide. As written: all "
-    "points coincide.",
+    "30 points of three classes, each with a thin line from where it started (seed 0 is drawn, 3 seeds are checked). "
+    f"As meant: classes are {np.mean([a for _, a, _ in ends[False]]):.2f} apart, and "
+    f"{np.mean([w for _, _, w in ends[False]]):.2f} wide. As written: all points coincide.",
 )
 
 # %% [markdown]
@@ -800,10 +837,10 @@ assert lost_share > 0.02 and np.abs(itself - 1).max() > 0.1
 # %% [markdown]
 # <details><summary>The fault</summary>
 #
-# `axis=0` sums over the *pictures*. So each column is divided by its own length, not each row: every score depends on all
-# other pictures, a cosine of a vector with itself is not 1, and results change with the batch. The search still looks
-# good: dividing columns is a change of units, and inner products of centred pictures are not bad. A few of a hundred
-# results are lost, and nobody would have known. A law finds it in one line: stretching one row must change
+# `axis=0` sums over the *pictures*. So each column is divided by its own length, not each row: every score depends on
+# all other pictures, a cosine of a vector with itself is not 1, and results change with the batch. The search still
+# looks good: dividing columns is a change of units, and inner products of centred pictures are not bad. A few of a
+# hundred results are lost, and nobody would have known. A law finds it in one line: stretching one row must change
 # nothing.
 # </details>
 #
@@ -838,9 +875,21 @@ assert np.abs(mc.softmax(keys @ q / 0.1) - mc.softmax(-((keys - q) ** 2).sum(-1)
 table(
     ["question", "your guess", "computed"],
     [
-        ["A. is u·v largest at v = u?", guess["A"], f"no: (3, 1) gives {inner_at[0]:g}, u itself {inner_at[1]:g}; there is no largest one"],
-        ["B. does the gradient of the cosine see the length?", guess["B"], f"yes: it falls like length to the power {falls:.0f}".replace("-", "−")],
-        ["C. does 1 − cos obey the triangle inequality?", guess["C"], f"no: {broken['1 − cos', 3]:,} of 100,000 triples break it"],
+        [
+            "A. is u·v largest at v = u?",
+            guess["A"],
+            f"no: (3, 1) gives {inner_at[0]:g}, u itself {inner_at[1]:g}; there is no largest one",
+        ],
+        [
+            "B. does the gradient of the cosine see the length?",
+            guess["B"],
+            f"yes: it falls like length^{falls:.0f}".replace("-", "−"),
+        ],
+        [
+            "C. does 1 − cos obey the triangle inequality?",
+            guess["C"],
+            f"no: {broken['1 − cos', 3]:,} of 100,000 triples break it",
+        ],
         ["D. can the loss of an unchanged pair change?", guess["D"], f"yes: {before[0]:.2f} became {after[0]:.2f}"],
     ],
     left=3,
