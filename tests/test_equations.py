@@ -4,16 +4,16 @@ import nbformat
 import pytest
 
 from minicl.derivations import Derivation, exp, log, softplus, symbols
-from notebooks import build, equations
+from notebooks import equations
 
-SOURCES = [(path.stem, path) for path in build.sources()]
+SOURCES = equations.stored()
 
 
-@pytest.mark.parametrize(("name", "path"), SOURCES, ids=[name for name, _ in SOURCES])
-def test_every_displayed_equation_of_a_notebook_is_a_statement_of_a_derivation(name, path):
-    found, _ = equations.displayed(build.read(path))
+@pytest.mark.parametrize(("name", "lesson"), SOURCES, ids=[name for name, _ in SOURCES])
+def test_every_displayed_equation_of_a_notebook_is_a_statement_of_a_derivation(name, lesson):
+    text, shown, _ = equations.displayed(lesson)
     known = equations.statements()
-    left = [latex for latex in found if equations.plain(latex) not in known]
+    left = [latex for latex in [*text, *shown] if equations.plain(latex) not in known]
     assert not left, f"{name} displays what no derivation executes: {left}"
 
 
@@ -32,14 +32,18 @@ def notebook(*cells):
 
 def test_what_counts_as_displayed():
     text = "Inline $a = b$ and $c$.\n\n$$x = 1$$\n\n\\[ y = 2 \\]\n\n\\begin{align} z = 3 \\end{align}\n\n`$$code$$`"
-    found, inline = equations.displayed(notebook(text))
+    lesson = notebook(text)
+    cell = nbformat.v4.new_code_cell("D['a']")
+    cell.outputs = [nbformat.v4.new_output("execute_result", data={"text/markdown": "**a**\n\n$$\nw = 4\n$$"})]
+    lesson.cells.append(cell)
+    found, shown, inline = equations.displayed(lesson)
     assert [latex.strip() for latex in found] == ["x = 1", "y = 2", "z = 3"] and inline == 2
+    assert [latex.strip() for latex in shown] == ["w = 4"]
 
 
 def test_only_what_is_executed_and_holds_is_counted(demo):
     good, bad = demo["good"].latex, demo["bad"].latex
     lesson = notebook(f"$$ {good} . $$", f"$$\n{bad}\n$$", "$$E = mc^2$$", f"$${good.replace('+', '-')}$$")
-    derivation, count = equations.count([("lesson", lesson)], {"demo": demo})
+    derivation, lesson = equations.count([("lesson", lesson)], {"demo": demo})
     assert derivation[:3] == ("derivation demo", 2, 1)
-    place, displayed, executed, left, _ = count
-    assert (place, displayed, executed) == ("notebook lesson", 4, 1) and len(left) == 3
+    assert lesson[:3] == ("notebook lesson", 4, 1) and len(lesson.left) == 3
