@@ -1,14 +1,31 @@
-"""Data: images with labels, how they are split, and the views that contrastive learning makes of them."""
+"""Data: images with labels, points, text, how they are split, and the views that contrastive learning makes of them.
+
+Nothing is downloaded unless a function is told to.
+"""
 
 from . import views
+from .cache import cache_folder
 from .digits import Dataset, digits
+from .idx import read_idx
+from .mnist import FASHION_CLASSES, fashion_mnist, mnist
+from .photos import photos
 from .splits import few_labels, stratified_split
+from .synthetic import Points, bend, blobs, circle, moons
 from .text import Vocabulary, text, tokenize
 from .views import two_views
 
 __all__ = [
     "digits",
+    "fashion_mnist",
+    "FASHION_CLASSES",
+    "mnist",
+    "photos",
     "Dataset",
+    "circle",
+    "blobs",
+    "moons",
+    "bend",
+    "Points",
     "few_labels",
     "stratified_split",
     "views",
@@ -16,4 +33,6 @@ __all__ = [
     "text",
     "tokenize",
     "Vocabulary",
+    "cache_folder",
+    "read_idx",
 ]

@@ -1,0 +1,115 @@
+"""Downloads that end in a whole, verified file or in none. A broken one goes on from where it stopped.
+
+The bytes go to `NAME.part`. Only when they are all there and have been checked, the file gets its name, in one step, so
+nobody ever reads half a file.
+"""
+
+import errno
+import http.client
+import os
+import pathlib
+import time
+import urllib.error
+import urllib.request
+
+CHUNK = 1 << 18
+
+
+def download(urls, path, check, progress=True, attempts=4, timeout=30.0, wait=1.0):
+    """Bring a file from the first of these addresses that gives it.
+
+    Parameters
+    ----------
+    urls : list of str
+    path : str or Path
+        Where it shall be. Folders on the way are made.
+    check : callable
+        `check(path)` raises ValueError if the bytes are not the expected ones.
+    progress : bool
+        Show a progress bar.
+    attempts : int
+        How often each address is tried; each attempt goes on from where the one before stopped.
+    timeout : float
+        Seconds without an answer after which an attempt counts as broken.
+    wait : float
+        Seconds before the second attempt; the pause doubles each time.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ConnectionError
+        If no address gives the file. What has arrived is kept, and the next call goes on from there.
+    ValueError
+        If what arrives is not the expected file. Nothing is kept.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    failures = []
+    for url in urls:
+        for attempt in range(attempts):
+            if attempt:
+                time.sleep(wait * 2 ** (attempt - 1))
+            resumed = part.exists() and part.stat().st_size > 0
+            try:
+                _receive(url, part, path.name, progress, timeout)
+            except urllib.error.HTTPError as error:
+                if error.code == 416 and resumed:  # there is nothing after what has arrived: is it the whole file?
+                    pass
+                else:
+                    failures.append(f"{url}: the server answers {error.code} {error.reason}")
+                    if error.code < 500:
+                        break  # it will answer so again
+                    continue
+            except (OSError, http.client.HTTPException) as error:
+                if isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):
+                    raise  # it is the disk, not the network
+                failures.append(f"{url}: {getattr(error, 'reason', error)}")
+                continue
+            try:
+                check(part)
+            except ValueError as error:
+                part.unlink()
+                if resumed:  # perhaps its first half was of another file
+                    failures.append(f"{url}: {error}")
+                    continue
+                raise ValueError(f"download: {url} does not give the expected file. {error}") from error
+            os.replace(part, path)
+            return path
+    kept = f"The first {part.stat().st_size} bytes are kept; the next call goes on there." if part.exists() else ""
+    raise ConnectionError(f"download: {path.name} could not be had.\n  " + "\n  ".join(failures) + f"\n{kept}".rstrip())
+
+
+def _receive(url, part, name, progress, timeout):
+    """Add to `part` what is missing."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "minicl", **({"Range": f"bytes={have}-"} if have else {})}
+    )
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        if answer.status != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            have = 0  # the server sends all of it
+            if answer.status == 206:
+                raise ConnectionError(f"the server sends {answer.headers.get('Content-Range')}, not what was asked for")
+        length = answer.headers.get("Content-Length")
+        total = None if length is None else have + int(length)
+        with open(part, "ab" if have else "wb") as file, _bar(progress, name, have, total) as bar:
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                have += len(chunk)
+                bar.update(len(chunk))
+            file.flush()
+            os.fsync(file.fileno())
+    if total is not None and have < total:
+        raise ConnectionError(f"the connection broke after {have} of {total} bytes")
+
+
+def _bar(progress, name, have, total):
+    from tqdm.auto import tqdm
+
+    return tqdm(
+        total=total, initial=have, unit="B", unit_scale=True, unit_divisor=1024, desc=name, disable=not progress
+    )
