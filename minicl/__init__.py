@@ -103,6 +103,7 @@ from .functional import (
     take_along_axis,
     var,
 )
+from .conv import avg_pool2d, conv2d, global_avg_pool, max_pool2d, unwindows, windows
 from .derivatives import hessian, hvp, jacobian, jvp, value_and_grad
 from .recompute import checkpoint, once
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss, nt_xent

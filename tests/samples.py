@@ -150,6 +150,38 @@ def softmax(x, axis=-1):
     return e / e.sum(axis=axis, keepdims=True)
 
 
+def windowed(x, kernel, stride=(1, 1), dilation=(1, 1)):
+    """One entry after the other."""
+    (n, h, w, c), (kh, kw), (sh, sw), (dh, dw) = x.shape, kernel, stride, dilation
+    tops, lefts = range(0, h - dh * (kh - 1), sh), range(0, w - dw * (kw - 1), sw)
+    y = np.zeros((n, len(tops), len(lefts), kh, kw, c), x.dtype)
+    for m, p, q, i, j in np.ndindex(y.shape[:-1]):
+        y[m, p, q, i, j] = x[m, tops[p] + dh * i, lefts[q] + dw * j]
+    return y
+
+
+def unwindowed(x, shape, stride=(1, 1), dilation=(1, 1)):
+    """Each entry of a window is added where `windowed` takes it."""
+    taken = windowed(np.arange(math.prod(shape)).reshape(shape), x.shape[3:5], stride, dilation)
+    return scattered(x, np.unravel_index(taken, shape), shape)
+
+
+def convolved(x, w, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
+    """Six loops and no product of matrices."""
+    x = np.pad(x, ((0, 0), *padding, (0, 0)))
+    (n, h, wide, _), (kh, kw, c, k) = x.shape, w.shape
+    tops, lefts = range(0, h - dilation[0] * (kh - 1), stride[0]), range(0, wide - dilation[1] * (kw - 1), stride[1])
+    y = np.zeros((n, len(tops), len(lefts), k), np.result_type(x, w))
+    for p, q, o in np.ndindex(y.shape[1:]):
+        group = o // (k // groups)
+        for i in range(kh):
+            for j in range(kw):
+                for e in range(c):
+                    pixel = x[:, tops[p] + dilation[0] * i, lefts[q] + dilation[1] * j, group * c + e]
+                    y[:, p, q, o] += pixel * w[i, j, e, o]
+    return y
+
+
 INTEGERS = np.array([[2, 0, 2], [1, 1, 2]])
 MASK = np.array([[True, False, True], [False, False, True]])
 TIES = [[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]
@@ -357,6 +389,29 @@ SAMPLES = {
         sample(lambda *x, subscripts: np.einsum(subscripts, *x), *[normal(*shape) for shape in shapes], subscripts=subscripts)
         for subscripts, *shapes in EINSUMS
     ],
+    # images
+    "windows": named(
+        windowed,
+        of(normal(2, 5, 3, 2), kernel=(3, 2)),
+        of(normal(1, 7, 5, 3), kernel=(2, 3), stride=(3, 1), dilation=(2, 2)),
+        of(normal(2, 3, 5, 1), kernel=(1, 1), stride=(5, 2)),
+        of(normal(0, 3, 5, 2), kernel=(2, 2)),
+    ),
+    "unwindows": named(
+        unwindowed,
+        of(normal(2, 3, 2, 3, 2, 2), shape=(2, 5, 3, 2)),
+        of(normal(1, 2, 1, 2, 3, 3), shape=(1, 7, 5, 3), stride=(3, 1), dilation=(2, 2)),
+        of(normal(2, 1, 3, 1, 1, 1), shape=(2, 3, 5, 1), stride=(5, 2)),
+        of(normal(0, 2, 4, 2, 2, 2), shape=(0, 3, 5, 2)),
+    ),
+    "conv2d": named(
+        convolved,
+        of(normal(2, 5, 3, 2), normal(3, 2, 2, 3)),
+        of(normal(1, 7, 5, 2), normal(2, 3, 2, 3), stride=(3, 1), padding=((1, 2), (0, 1)), dilation=(2, 1)),
+        of(normal(2, 3, 5, 4), normal(2, 2, 2, 6), padding=((1, 1), (1, 1)), groups=2),
+        of(normal(3, 2, 5, 3), normal(1, 2, 1, 3), stride=(2, 3), groups=3),
+        of(normal(0, 3, 5, 2), normal(2, 2, 2, 3)),
+    ),
     # shapes and positions
     "transpose": named(
         np.transpose,

@@ -21,8 +21,13 @@ LINEAR = {
     "where": [(1, 2)],
     "concatenate": ["all"],
     "contract": [(0,), (1,), (2,)],
+    "windows": [(0,)],
+    "unwindows": [(0,)],
+    "conv2d": [(0,), (1,)],
 }
-NOT_LINEAR = set("power exp log log1p expm1 sqrt square sin cos tanh erf sigmoid softplus logsumexp softmax log_softmax".split())
+NOT_LINEAR = set(
+    "power exp log log1p expm1 sqrt square sin cos tanh erf sigmoid softplus logsumexp softmax log_softmax".split()
+)
 
 
 def cases(keep=lambda name: True):
@@ -77,7 +82,9 @@ def test_a_kink_refuses_complex_input(name):
         mc.PRIMITIVES[name](np.array([1j]), *bounds.get(name, []))
 
 
-@pytest.mark.parametrize("name", ["exp", "divide", "matmul", "softmax", "power", "logsumexp", "contract", "erf", "sigmoid"])
+@pytest.mark.parametrize(
+    "name", ["exp", "divide", "matmul", "softmax", "power", "logsumexp", "contract", "erf", "sigmoid"]
+)
 def test_gradients_of_order_3(name, rng):
     """The gradient of ⟨w, second gradient⟩ against differences of the second gradient."""
     op, sample = mc.PRIMITIVES[name], SAMPLES[name][0]
