@@ -101,6 +101,7 @@ D.step(
     alignment,
     2 - 2 * Mean(dot(v[a], w[a]), a),
     "On the sphere ‖v − w‖² = 2 − 2 v·w.",
+    exactly="prove",
 )
 D.step(
     "one kernel",
@@ -114,7 +115,6 @@ D.step(
     loss - log(2 * N - 1),
     -Mean(s[i, j] / tau, i) + Mean(log(Sum(exp(s[i, k] / tau), k, k != i) / (2 * N - 1)), i),
     "Exact for every batch: partners near, and for each anchor a crowd as thin as can be.",
-    exactly="prove",
 )
 D.step(
     "the crowd, in distances",

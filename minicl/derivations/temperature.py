@@ -93,7 +93,10 @@ DERIVATION = D = Derivation(
 D.definition("cosine", s[i, k], "u = z/‖z‖ are embeddings of length 1. No τ stands here.")
 D.definition("loss of one view", loss[i], "NT-Xent in logarithms.", code=_library)
 D.definition(
-    "probability of a candidate", P[i, k], "The softmax over all candidates, the partner among them.", where=(k != i, first)
+    "probability of a candidate",
+    P[i, k],
+    "The softmax over all candidates, the partner among them.",
+    where=(k != i, first),
 )
 
 D.step(
@@ -241,7 +244,7 @@ D.false(
     "first order with the negatives alone",
     tau * (loss[i] - log(2 * N - 1)),
     Sum(s[i, k], k, other) / (2 * N - 2) - s[i, j],
-    "At τ = 10⁴ the right first order fits to a few 10⁻⁵. The mean has to include the partner.",
+    "Tried at τ = 10⁴, where the second order is too small to matter. The mean has to include the partner.",
     samples=lambda rng: {**few(rng), "tau": 1e4},
     scale=1,
 )
