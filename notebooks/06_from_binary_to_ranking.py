@@ -16,8 +16,8 @@
 #
 # Notebook 04 asked of one point: *is this data or noise?* NT-Xent asks another question: *which one of these is the
 # partner?* The article walks from the first question to the second in one sentence: it "merges" two terms. That step is
-# wrong. This notebook takes the walk in eight steps that hold, finds out what the second loss can learn and what it cannot,
-# and measures how much information it shows.
+# wrong. This notebook takes the walk in eight steps that hold, finds out what the second loss can learn and what it
+# cannot, and measures how much information it shows.
 #
 # **When you are through, you can**
 #
@@ -53,9 +53,10 @@ style()
 #
 # - **A.** One positive has the score 1.0, three negatives have 0.3, −0.2 and 0.5. You add 5 to all four scores. Which
 #   changes: the binary loss (four yes/no questions), the ranking loss (one question with four answers), or both?
-# - **B.** Two vectors share 16.6 nats of information. You estimate that by InfoNCE, with the best possible critic and 512
-#   candidates. What comes out, about?
-# - **C.** A critic adds 7 to all scores of *one* anchor, and changes nothing else. Does its InfoNCE loss rise, fall, or stay?
+# - **B.** Two vectors share 16.6 nats of information. You estimate that by InfoNCE, with the best possible critic and
+#   512 candidates. What comes out, about?
+# - **C.** A critic adds 7 to all scores of *one* anchor, and changes nothing else. Does its InfoNCE loss rise, fall, or
+#   stay?
 
 # %%
 guess = {"A": "?", "B": "?", "C": "?"}
@@ -65,9 +66,9 @@ guess = {"A": "?", "B": "?", "C": "?"}
 #
 # ### Steps 1 to 3: one pair
 #
-# Fix an anchor u. Its partner is drawn from $p_d(v)$, the density of v *given u*. Noise is drawn from $p_n(v)$, the density
-# of v whatever the anchor is. Noise is ν times as frequent. Each formula below stands in an object that has tried it on a
-# hundred random worlds and some nasty ones; the small print says what came out.
+# Fix an anchor u. Its partner is drawn from $p_d(v)$, the density of v *given u*. Noise is drawn from $p_n(v)$, the
+# density of v whatever the anchor is. Noise is ν times as frequent. Each formula below stands in an object that has
+# tried it on a hundred random worlds and some nasty ones; the small print says what came out.
 
 # %%
 D = mc.derivations.ALL["nce_to_nt_xent"]
@@ -100,8 +101,8 @@ D["k may be left out"]
 # %% [markdown]
 # ### Step 4: K candidates, K separate questions
 #
-# Now there are K candidates. Answer yes or no for each, all answers independent of each other. With h for yes and h̄ for no,
-# an outcome is a row of K bits D:
+# Now there are K candidates. Answer yes or no for each, all answers independent of each other. With h for yes and h̄
+# for no, an outcome is a row of K bits D:
 
 # %%
 D["probability of an outcome"]
@@ -135,8 +136,8 @@ D["5 condition on exactly one"]
 D["5 the constant cancels"]
 
 # %% [markdown]
-# One can also do it by hand. Toss K biased coins, again and again; keep only the rounds with exactly one head; count where
-# the head was.
+# One can also do it by hand. Toss K biased coins, again and again; keep only the rounds with exactly one head; count
+# where the head was.
 
 # %%
 rng = np.random.default_rng(0)
@@ -176,9 +177,9 @@ show(
 # %% [markdown]
 # ### Step 6: the same by drawing a list
 #
-# The condition may look like a trick. Here is a second way that never asks a yes/no question. Draw a place j from 1 to K.
-# Put the partner there, and noise everywhere else. You see the list and not the place. Where is the partner? (All lists that
-# can come up are numbered by t; candidate k of list t is called v_tk.)
+# The condition may look like a trick. Here is a second way that never asks a yes/no question. Draw a place j from 1 to
+# K. Put the partner there, and noise everywhere else. You see the list and not the place. Where is the partner? (All
+# lists that can come up are numbered by t; candidate k of list t is called v_tk.)
 
 # %%
 D["6 drawing a list"]
@@ -217,9 +218,9 @@ D["8 NT-Xent"]
 D["8 each anchor ranks 2N − 1 candidates"]
 
 # %% [markdown]
-# This last step is an approximation, and one should say so. Steps 6 and 7 need negatives that are independent draws. In a
-# batch they come in pairs, two views of one image, and some show the same class as the anchor. Leaving out one view of each
-# is not the same loss:
+# This last step is an approximation, and one should say so. Steps 6 and 7 need negatives that are independent draws. In
+# a batch they come in pairs, two views of one image, and some show the same class as the anchor. Leaving out one view
+# of each is not the same loss:
 
 # %%
 D["8 one view of each image would do"]
@@ -244,8 +245,8 @@ D["binary is larger"]
 D["what the condition is worth"]
 
 # %% [markdown]
-# For two negatives all can be written out. With x for ν/f of the positive and a for f/ν of a negative, the exponentials of
-# the two losses differ by a polynomial without a single minus sign:
+# For two negatives all can be written out. With x for ν/f of the positive and a for f/ν of a negative, the exponentials
+# of the two losses differ by a polynomial without a single minus sign:
 
 # %%
 D["the gap for two negatives"]
@@ -277,13 +278,14 @@ assert (gap > 0).all()
 show(
     figure,
     "The binary loss is always the larger one",
-    f"Binary against ranking loss for {draws:,} random scores with 1 to 8 negatives: every point lies above the diagonal. The "
+    f"Binary against ranking loss for {draws:,} random scores with 1 to 8 negatives: every point lies above the "
+    f"diagonal. The "
     f"gaps run from {gap.min():.1e} to {gap.max():.1f} nats, with a median of {np.median(gap):.2f}.",
 )
 
 # %% [markdown]
-# A shift of all scores shows the difference best. Ranking sees differences of scores only; a yes/no question has a fixed
-# threshold.
+# A shift of all scores shows the difference best. Ranking sees differences of scores only; a yes/no question has a
+# fixed threshold.
 
 # %%
 D["ranking does not notice a shift"]
@@ -304,8 +306,8 @@ for shift in (0.0, 5.0):
 assert abs(losses[0][1] - losses[5][1]) < 1e-12 and losses[5][0] - losses[0][0] > 10
 
 # %% [markdown]
-# And the gradients differ too. The pull on the positive in the ranking loss depends on all scores; in the binary loss it
-# depends on the positive alone.
+# And the gradients differ too. The pull on the positive in the ranking loss depends on all scores; in the binary loss
+# it depends on the positive alone.
 
 # %%
 D["slope of ranking"]
@@ -321,9 +323,9 @@ D["the slopes agree"]
 #
 # ### What does the best critic know?
 #
-# A critic F scores pairs. Which F has the least InfoNCE loss? Take a world so small that nothing needs to be sampled: four
-# anchors, four partners, a joint density. The expected loss is then a sum over all pairs and all lists of negatives; negative
-# h of list q is called n_qh.
+# A critic F scores pairs. Which F has the least InfoNCE loss? Take a world so small that nothing needs to be sampled:
+# four anchors, four partners, a joint density. The expected loss is then a sum over all pairs and all lists of
+# negatives; negative h of list q is called n_qh.
 
 # %%
 M = mc.derivations.ALL["info_nce"]
@@ -339,8 +341,8 @@ M["expected loss"]
 M["a best critic"]
 
 # %% [markdown]
-# Why are these best? Look at one list of K candidates, v_tk as above. The right answer is r over R; the critic's answer is a
-# softmax.
+# Why are these best? Look at one list of K candidates, v_tk as above. The right answer is r over R; the critic's answer
+# is a softmax.
 
 # %%
 M["sum of the ratios"]
@@ -428,15 +430,17 @@ assert spread < 1e-5 and np.ptp(offsets[0][:, 0]) > 0.1 and apart > 0.1 and abs(
 show(
     figure,
     "The log ratio is learned, with an offset for each anchor that nothing fixes",
-    f"Four 4 by 4 tables: the true log ratio, two learned critics, and the difference of the first from the truth. In each row "
-    f"that difference is constant to {spread:.0e}; the four constants are {', '.join(f'{v:.2f}' for v in offsets[0][:, 0])}. The two "
+    f"Four 4 by 4 tables: the true log ratio, two learned critics, and the difference of the first from the truth. "
+    f"In each row "
+    f"that difference is constant to {spread:.0e}; the four constants are "
+    f"{', '.join(f'{v:.2f}' for v in offsets[0][:, 0])}. The two "
     f"critics differ by up to {apart:.2f} and have the same loss, {runs[0][0]:.6f} nats. Exact expectations, K = 3.",
 )
 
 # %% [markdown]
-# **What follows in practice.** Scores of different anchors cannot be compared: "anchor 3 scores 0.9 with its best match, and
-# anchor 8 scores 0.7" says nothing about which match is better. The binary loss fixes these offsets, the ranking loss does
-# not. (With a cosine for a critic the offsets are not quite free: a cosine cannot be shifted.)
+# **What follows in practice.** Scores of different anchors cannot be compared: "anchor 3 scores 0.9 with its best
+# match, and anchor 8 scores 0.7" says nothing about which match is better. The binary loss fixes these offsets, the
+# ranking loss does not. (With a cosine for a critic the offsets are not quite free: a cosine cannot be shifted.)
 #
 # ### How much information does it show?
 #
@@ -455,8 +459,8 @@ M["what is left out"]
 M["information, split exactly"]
 
 # %% [markdown]
-# This is an equation, not a bound: the information is log K minus the least loss, plus a gap Δ that is never negative. Three
-# things follow at once.
+# This is an equation, not a bound: the information is log K minus the least loss, plus a gap Δ that is never negative.
+# Three things follow at once.
 
 # %%
 M["the gap is no less than zero"]
@@ -481,9 +485,9 @@ print(f"the world of the tables above; I = {information(joint):.4f} nats; best c
 table(["K", "ceiling log K", "log K − loss", "left out"], rows)
 
 # %% [markdown]
-# More candidates leave less out, about like 1/K: in this world there is little information, far below the ceiling. Now a world
-# with much of it: pairs of Gaussian vectors with 20 coordinates and the correlation ρ in each. Here the information is known, and so is the best
-# critic, the log ratio of the two densities.
+# More candidates leave less out, about like 1/K: in this world there is little information, far below the ceiling. Now
+# a world with much of it: pairs of Gaussian vectors with 20 coordinates and the correlation ρ in each. Here the
+# information is known, and so is the best critic, the log ratio of the two densities.
 
 # %%
 DIMENSIONS, SAMPLES = 20, 400 if FULL else 100
@@ -536,22 +540,23 @@ assert math.exp(true_information[-1]) > 1e7 and last[2048] < 0.5 * true_informat
 show(
     figure,
     "Whatever the truth is, K candidates show at most log K nats of it",
-    f"Estimate against true information for Gaussian pairs in {DIMENSIONS} dimensions, best critic, {SAMPLES} samples, seed 4, bands "
-    f"of 95 %. Each curve follows the diagonal and then bends to its ceiling log K. At I = {true_information[-1]:g} nats: "
+    f"Estimate against true information for Gaussian pairs in {DIMENSIONS} dimensions, best critic, {SAMPLES} "
+    "samples, seed 4, bands of 95 %. Each curve follows the diagonal and then bends to its ceiling log K. "
+    f"At I = {true_information[-1]:g} nats: "
     + ", ".join(f"K = {K}: {value:.3f} (log K = {math.log(K):.3f})" for K, value in last.items())
     + ".",
 )
 
 # %% [markdown]
 # At the right end of the figure the critic is perfect and the estimate is wrong by more than half. To show I nats one
-# would need at least e to the I candidates: here more than ten million. McAllester & Stratos (2020) show that no estimate that is a
-# bound with high confidence can do much better.
+# would need at least e to the I candidates: here more than ten million. McAllester & Stratos (2020) show that no
+# estimate that is a bound with high confidence can do much better.
 #
 # ### And NT-Xent?
 #
-# The bound needs negatives that are independent of the anchor and of each other. The 2N − 2 negatives of NT-Xent come in pairs.
-# Drop one view of each: what is left are N candidates, for which the bound holds, and dropping candidates only makes the
-# loss smaller.
+# The bound needs negatives that are independent of the anchor and of each other. The 2N − 2 negatives of NT-Xent come
+# in pairs. Drop one view of each: what is left are N candidates, for which the bound holds, and dropping candidates
+# only makes the loss smaller.
 
 # %%
 M["fewer rivals, smaller loss"]
@@ -560,10 +565,10 @@ M["fewer rivals, smaller loss"]
 M["the safe constant"]
 
 # %% [markdown]
-# So for NT-Xent, **log N − loss** is safe. It has 2N − 1 candidates, though, and one is tempted to write log(2N − 1) − loss. Is
-# that a bound too? Let us look at random worlds with N = 2, and the best critic that descent finds in each. There are two kinds:
-# worlds in which both views are made by the same recipe, so that p(u, v) = p(v, u), as in SimCLR; and worlds in which first and
-# second views look different, as an image and its caption do.
+# So for NT-Xent, **log N − loss** is safe. It has 2N − 1 candidates, though, and one is tempted to write log(2N − 1) −
+# loss. Is that a bound too? Let us look at random worlds with N = 2, and the best critic that descent finds in each.
+# There are two kinds: worlds in which both views are made by the same recipe, so that p(u, v) = p(v, u), as in SimCLR;
+# and worlds in which first and second views look different, as an image and its caption do.
 
 
 # %%
@@ -603,14 +608,16 @@ exceeds = int((kinds["different looks"][2] > kinds["different looks"][0] + 1e-6)
 show(
     figure,
     "log N is safe; log(2N − 1) is not where first and second views look different",
-    f"Least NT-Xent loss of two images in {worlds} random worlds of each kind, 3 by 3, seed 5. log 2 − loss lies below the true "
-    f"information in all of them. log 3 − loss lies below it in all worlds with one recipe, and above it in {exceeds} of {worlds} with "
+    f"Least NT-Xent loss of two images in {worlds} random worlds of each kind, 3 by 3, seed 5. log 2 − loss lies "
+    f"below the true "
+    f"information in all of them. log 3 − loss lies below it in all worlds with one recipe, and above it in "
+    f"{exceeds} of {worlds} with "
     "different looks.",
 )
 
 # %% [markdown]
-# With one recipe for both views it held in every world that we tried. That is an **observation**, not a theorem: the usual proof
-# does not cover negatives in pairs. With views that look different it is simply false, and one can see why:
+# With one recipe for both views it held in every world that we tried. That is an **observation**, not a theorem: the
+# usual proof does not cover negatives in pairs. With views that look different it is simply false, and one can see why:
 
 # %%
 M["the tempting constant"]
@@ -620,8 +627,9 @@ M["the tempting constant"]
 #
 # ## Play
 #
-# Three scores. Move the shift and watch which number moves. Then press *Best shift for binary*: no shift is better for the
-# binary loss, and still it is the larger one. What do the three σ add up to there, and why? (The derivation knows: see below.)
+# Three scores. Move the shift and watch which number moves. Then press *Best shift for binary*: no shift is better for
+# the binary loss, and still it is the larger one. What do the three σ add up to there, and why? (The derivation knows:
+# see below.)
 
 # %%
 three_bars()
@@ -653,8 +661,8 @@ def info_nce(queries, keys, queue, temperature):
 mc.course.check("info_nce", info_nce)
 
 # %% [markdown]
-# In NT-Xent nobody notices this mistake. There the score matrix is symmetric, and so are the positives: rows and columns
-# give the same loss. Here the queries ask and the candidates answer, and the two directions are two losses.
+# In NT-Xent nobody notices this mistake. There the score matrix is symmetric, and so are the positives: rows and
+# columns give the same loss. Here the queries ask and the candidates answer, and the two directions are two losses.
 
 # %%
 rng = np.random.default_rng(6)
@@ -705,8 +713,8 @@ mc.course.check("cross_entropy_readings", cross_entropy_readings)
 # ## Break
 #
 # Somebody measures the information between two things that have nothing to do with each other: u and v are independent
-# random vectors. The truth is 0 nats. The code trains a critic uᵀWv and reports a "lower bound" of more than 3 nats. Each
-# formula in it is right. Find the fault.
+# random vectors. The truth is 0 nats. The code trains a critic uᵀWv and reports a "lower bound" of more than 3 nats.
+# Each formula in it is right. Find the fault.
 
 
 # %%
@@ -729,9 +737,9 @@ assert bound > 3
 # %% [markdown]
 # <details><summary>The fault</summary>
 #
-# The bound holds for pairs that the critic has not seen. Here the critic was trained on the very pairs that it is judged
-# by, and W has enough numbers in it to learn 64 pairs by heart. On new pairs the same critic shows nothing; it is far worse
-# than no critic at all, because it is sure of itself. The next cell does it.
+# The bound holds for pairs that the critic has not seen. Here the critic was trained on the very pairs that it is
+# judged by, and W has enough numbers in it to learn 64 pairs by heart. On new pairs the same critic shows nothing; it
+# is far worse than no critic at all, because it is sure of itself. The next cell does it.
 # </details>
 
 # %%
@@ -743,7 +751,8 @@ assert max(fresh) < 0
 # ## Check yourself
 #
 # 1. You train NT-Xent with N = 128 images. How much information can the loss show at most, safely?
-# 2. Someone adds 3 to all scores of anchor 5. What happens to the ranking loss of the batch, and what to the binary one?
+# 2. Someone adds 3 to all scores of anchor 5. What happens to the ranking loss of the batch, and what to the binary
+#    one?
 # 3. A colleague reports an InfoNCE estimate of 4.3 nats with K = 64. What do you say?
 
 # %%

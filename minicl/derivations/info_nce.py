@@ -1,7 +1,7 @@
 """InfoNCE in a world that can be counted through: its best critic, and how much information it can show.
 
-Anchor and partner take few values with the joint density p(u, v), so that the expected loss is a sum over all pairs and all
-lists of negatives. Nothing is sampled.
+Anchor and partner take few values with the joint density p(u, v), so that the expected loss is a sum over all pairs and
+all lists of negatives. Nothing is sampled.
 """
 
 import itertools
@@ -209,7 +209,8 @@ DERIVATION = D = Derivation(
         "τ = 0.01": lambda rng: {**_world(rng), "tau": 0.01},
     },
     symbols=_symbols,
-    intro="A pair (u, v) is drawn from p(u, v), and K − 1 negatives from p_V, independently of u. The critic F scores each "
+    intro="A pair (u, v) is drawn from p(u, v), and K − 1 negatives from p_V, independently of u. The critic F "
+    "scores each "
     "candidate. L is the expected ranking loss: a sum over all pairs and all lists.",
     sources="van den Oord et al. 2018 (arXiv:1807.03748); Ma & Collins 2018 (arXiv:1809.01812); Poole et al. 2019 "
     "(arXiv:1905.06922); McAllester & Stratos 2020.",
@@ -232,7 +233,8 @@ D.step(
     "the partner at any place",
     loss,
     anywhere,
-    "Let the partner stand at a random place k of a list. Seen as a list of draws from p_V, place k then has the weight r/K.",
+    "Let the partner stand at a random place k of a list. Seen as a list of draws from p_V, place k then has the "
+    "weight r/K.",
 )
 D.definition("what the critic says", guess[u, t, k], "The softmax of the scores over the list: where is the partner?")
 D.definition("sum of the ratios", total[u, t], "The true posterior of place k is r divided by this.")
@@ -292,7 +294,8 @@ D.false(
     "the best critic is unique",
     best[u, v],
     log(r[u, v]),
-    "The offset log c(u) is another one in each row, and no loss sees it. Scores of different anchors cannot be compared.",
+    "The offset log c(u) is another one in each row, and no loss sees it. Scores of different anchors cannot be "
+    "compared.",
 )
 D.definition("a tilted critic", tilted[u, v], "Now the factor depends on the partner instead.")
 D.false(
@@ -308,7 +311,8 @@ D.definition("mutual information", information, "The mean of the log ratio, in n
 D.definition(
     "what is left out",
     gap,
-    "The divergence between lists with a partner in them and lists of strangers: how well a list betrays that one is hidden there.",
+    "The divergence between lists with a partner in them and lists of strangers: how well a list betrays that one is "
+    "hidden there.",
 )
 D.step(
     "information, split exactly",
@@ -383,14 +387,16 @@ D.inequality(
     "the safe constant",
     log(2) - two_images,
     information,
-    "With N images log N − L is a lower bound of the information: here N = 2. It follows from the N candidates opposite, whose "
+    "With N images log N − L is a lower bound of the information: here N = 2. It follows from the N candidates "
+    "opposite, whose "
     "negatives are independent of the anchor.",
 )
 D.false(
     "the tempting constant",
     log(3) - two_images,
     information,
-    "There are 2N − 1 = 3 candidates. But if first and second views look different, a critic can tell the sides apart, and half of "
+    "There are 2N − 1 = 3 candidates. But if first and second views look different, a critic can tell the sides "
+    "apart, and half of "
     "the rivals are none. Here u and v share nothing, and nearly log 3 − log 2 nats are shown.",
     relation="<=",
     samples=_views_of_two_kinds,

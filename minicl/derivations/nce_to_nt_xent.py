@@ -1,7 +1,7 @@
 """From binary noise-contrastive estimation to NT-Xent, in eight steps; and why the two losses are not the same.
 
-One anchor u is fixed. The world has B points, so that every probability is a sum: all 2ᴷ outcomes of K yes/no answers and
-all Bᴷ lists of candidates are gone through.
+One anchor u is fixed. The world has B points, so that every probability is a sum: all 2ᴷ outcomes of K yes/no answers
+and all Bᴷ lists of candidates are gone through.
 """
 
 import itertools
@@ -200,9 +200,11 @@ DERIVATION = D = Derivation(
         "norms from 1e-3 to 1e3, τ = 0.01": lambda rng: {**_norms(rng), "tau": 0.01},
     },
     symbols=_symbols,
-    intro="An anchor u is fixed. Its partner is drawn from p_d(v), the density of v given u; noise is drawn from p_n(v), the density "
+    intro="An anchor u is fixed. Its partner is drawn from p_d(v), the density of v given u; noise is drawn from "
+    "p_n(v), the density "
     "of v whatever the anchor is. Noise points are ν times as frequent.",
-    sources="Gutmann & Hyvärinen 2010, 2012; Jozefowicz et al. 2016 (arXiv:1602.02410); Ma & Collins 2018 (arXiv:1809.01812); "
+    sources="Gutmann & Hyvärinen 2010, 2012; Jozefowicz et al. 2016 (arXiv:1602.02410); Ma & Collins 2018 "
+    "(arXiv:1809.01812); "
     "van den Oord et al. 2018 (arXiv:1807.03748); Chen et al. 2020 (arXiv:2002.05709).",
 )
 
@@ -250,7 +252,8 @@ D.false(
 D.definition(
     "probability of an outcome",
     outcome[o],
-    "K yes/no answers have 2 to the K outcomes. Outcome o says yes where D is 1 and no where it is 0, each answer by itself.",
+    "K yes/no answers have 2 to the K outcomes. Outcome o says yes where D is 1 and no where it is 0, each answer by "
+    "itself.",
 )
 D.step(
     "outcomes sum to one",
@@ -278,14 +281,16 @@ D.step(
     "5 condition on exactly one",
     conditioned,
     f[j] / Sum(f[m], m),
-    "Step 5. Of the outcomes keep those with exactly one yes, the set E, to which e_j belongs. A product of K no's cancels.",
+    "Step 5. Of the outcomes keep those with exactly one yes, the set E, to which e_j belongs. A product of K no's "
+    "cancels.",
     exactly="prove",
 )
 D.step(
     "5 the constant cancels",
     derivative(conditioned, nu),
     0,
-    "The conditional probability does not depend on ν. This is why the article's k may be set to 1, and it is the only reason.",
+    "The conditional probability does not depend on ν. This is why the article's k may be set to 1, and it is the "
+    "only reason.",
     scale=1 / nu,
     tolerance=1e-10,  # a derivative of a quotient of products
     exactly=None,
@@ -296,7 +301,8 @@ D.step(
 D.definition(
     "6 drawing a list",
     drawn[j, t],
-    "Step 6. Draw a place j from 1 to K, put the partner there, and noise elsewhere. How likely is it to get place j and list t?",
+    "Step 6. Draw a place j from 1 to K, put the partner there, and noise elsewhere. How likely is it to get place j "
+    "and list t?",
 )
 D.step(
     "6 places and lists sum to one",
@@ -356,7 +362,8 @@ D.step(
     "8 each anchor ranks 2N − 1 candidates",
     of_anchor[i],
     -(S[i, partner[i]] / tau) + LSE(S[i, l] / tau, l, l != i),
-    "The form of step 7. What is new: the negatives are no independent draws. They come as pairs of views of one image.",
+    "The form of step 7. What is new: the negatives are no independent draws. They come as pairs of views of one "
+    "image.",
 )
 D.false(
     "8 one view of each image would do",
@@ -372,7 +379,8 @@ D.false(
     "merge the two binary terms",
     binary[j],
     ranking[j],
-    "The article merges the terms of positive and negatives into NT-Xent. Their sum is the binary loss, and that is not it.",
+    "The article merges the terms of positive and negatives into NT-Xent. Their sum is the binary loss, and that is "
+    "not it.",
     samples=_several,
 )
 D.inequality(

@@ -1,7 +1,7 @@
-"""A widget with three scores as bars: a slider shifts all of them, and the binary loss changes while the ranking loss stays.
+"""A widget with three scores as bars: a slider shifts all of them; the binary loss changes, the ranking loss stays.
 
-The first score is that of the positive. In the page the numbers are computed by the widget's own script; a test holds that
-script to minicl's losses.
+The first score is that of the positive. In the page the numbers are computed by the widget's own script; a test holds
+that script to minicl's losses.
 """
 
 import math
@@ -90,7 +90,8 @@ def _still(scores):
         x, y = place(-_REACH if kind else _REACH, values[0 if kind else -1][kind])
         anchor = "start" if kind else "end"
         blocks.append(
-            f'<text x="{x:.0f}" y="{y - 6:.0f}" fill="{color}" text-anchor="{anchor}">{("binary", "ranking")[kind]}</text>'
+            f'<text x="{x:.0f}" y="{y - 6:.0f}" fill="{color}" text-anchor="{anchor}">'
+            f"{('binary', 'ranking')[kind]}</text>"
         )
     for c in range(1 - _REACH, _REACH, 2):
         blocks.append(f'<text x="{place(c, 0)[0]:.0f}" y="218" text-anchor="middle">{graph.number(c)}</text>')

@@ -1,4 +1,4 @@
-"""Right answers to notebook 06: each exercise in ways that share little, and wrong ones that the grader has not seen."""
+"""Right answers to notebook 06, each in ways that share little, and wrong ones that the grader has not seen."""
 
 import math
 

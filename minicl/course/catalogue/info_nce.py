@@ -470,7 +470,8 @@ info_nce = Exercise(
             ),
         ),
     ],
-    advice="Write down the score matrix of the smallest failing input, N rows and N + M columns, and mark the right column "
+    advice="Write down the score matrix of the smallest failing input, N rows and N + M columns, and mark the right "
+    "column "
     "of each row.",
 )
 

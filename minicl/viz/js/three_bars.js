@@ -24,7 +24,7 @@ globalThis.minicl.threeBars = (() => {
 
   const shifted = (scores, shift) => scores.map((s) => s + shift);
 
-  // Where the binary loss is smallest its slope Σ σ(s + c) − 1 is zero; the slope only grows, so halving finds the place.
+  // Where the binary loss is smallest its slope Σ σ(s + c) − 1 is zero. The slope only grows, so halving finds it.
   function bestShift(scores) {
     let low = -Math.max(...scores) - 40;
     let high = -Math.min(...scores) + 40;
@@ -37,7 +37,7 @@ globalThis.minicl.threeBars = (() => {
     return (low + high) / 2;
   }
 
-  // ------------------------------------------------------------------------------------------------------------- drawing
+  // ---------------------------------------------------------------------------------------------------------- drawing
 
   const SVG = "http://www.w3.org/2000/svg";
   const REACH = 5; // shifts go from −5 to 5
@@ -68,7 +68,9 @@ globalThis.minicl.threeBars = (() => {
       const label = drawn("text", { x: x + 30, "text-anchor": "middle", class: "number" });
       const line = (y, kind) => drawn("text", { x: x + 30, y, "text-anchor": "middle", class: kind });
       const [yes, share] = [line(222, "binary"), line(242, "ranking")];
-      return { bar, label, yes, share, all: [bar, label, yes, share, drawn("text", { x: x + 30, y: 202, "text-anchor": "middle" }, name)] };
+      const title = line(202, "");
+      title.textContent = name;
+      return { bar, label, yes, share, all: [bar, label, yes, share, title] };
     });
     const heads = [[202, "", "score of"], [222, "binary", "σ(s)"], [242, "ranking", "softmax"]];
     const picture = drawn(
@@ -90,7 +92,8 @@ globalThis.minicl.threeBars = (() => {
         share.textContent = percent(found.share[k]);
       });
       const words = names.map(
-        (name, k) => `${name}: score ${show(scores[k])}, sigmoid ${percent(found.yes[k])}, softmax ${percent(found.share[k])}`,
+        (name, k) =>
+          `${name}: score ${show(scores[k])}, sigmoid ${percent(found.yes[k])}, softmax ${percent(found.share[k])}`,
       );
       picture.setAttribute("aria-label", `Bars. ${words.join("; ")}.`);
     }
@@ -103,9 +106,13 @@ globalThis.minicl.threeBars = (() => {
     const place = (c) => left + ((c + REACH) / (2 * REACH)) * (width - left - right);
     const parts = { binary: null, ranking: null };
     for (const kind in parts) {
-      parts[kind] = { line: drawn("path", { class: `curve ${kind}` }), dot: drawn("circle", { r: 5, class: `dot ${kind}` }) };
+      const dot = drawn("circle", { r: 5, class: `dot ${kind}` });
+      parts[kind] = { line: drawn("path", { class: `curve ${kind}` }), dot };
     }
-    const labels = { binary: drawn("text", { class: "binary", "text-anchor": "end" }, "binary"), ranking: drawn("text", { class: "ranking" }, "ranking") };
+    const labels = {
+      binary: drawn("text", { class: "binary", "text-anchor": "end" }, "binary"),
+      ranking: drawn("text", { class: "ranking" }, "ranking"),
+    };
     const marks = drawn("g", {});
     const here = drawn("line", { y1: top, y2: bottom, class: "here" });
     const picture = drawn(
@@ -113,7 +120,9 @@ globalThis.minicl.threeBars = (() => {
       { viewBox: `0 0 ${width} ${height}`, role: "img" },
       drawn("text", { x: 4, y: 13 }, "loss (nats)"),
       drawn("line", { x1: left, x2: width - right, y1: bottom, y2: bottom, class: "axis" }),
-      ...[-4, -2, 0, 2, 4].map((c) => drawn("text", { x: place(c), y: bottom + 16, "text-anchor": "middle" }, signed(c).replace(".0", ""))),
+      ...[-4, -2, 0, 2, 4].map((c) =>
+        drawn("text", { x: place(c), y: bottom + 16, "text-anchor": "middle" }, signed(c).replace(".0", "")),
+      ),
       drawn("text", { x: width - right, y: bottom + 31, "text-anchor": "end" }, "shift of all three scores"),
       marks,
       here,
@@ -147,7 +156,8 @@ globalThis.minicl.threeBars = (() => {
       here.setAttribute("x2", place(shift));
       picture.setAttribute(
         "aria-label",
-        `Losses against the shift from −${REACH} to +${REACH}. Binary: ${show(values[0].binary)} at −${REACH}, ${show(middle.binary)} at 0, ` +
+        `Losses against the shift from −${REACH} to +${REACH}. ` +
+          `Binary: ${show(values[0].binary)} at −${REACH}, ${show(middle.binary)} at 0, ` +
           `${show(values[96].binary)} at +${REACH}. Ranking: ${show(middle.ranking)} at every shift. ` +
           `At the present shift ${signed(shift)}: binary ${show(now.binary)}, ranking ${show(now.ranking)}.`,
       );
@@ -177,14 +187,17 @@ globalThis.minicl.threeBars = (() => {
       return { refresh, label: element("label", {}, element("span", {}, text), input, shown) };
     };
     const shifter = slider("shift of all", -REACH, REACH, () => shift, (x) => (shift = x), signed);
-    const own = names.map((name, k) => slider(name, -OWN, OWN, () => scores[k], (x) => (scores[k] = x), (x) => show(x, 1)));
+    const own = names.map((name, k) =>
+      slider(name, -OWN, OWN, () => scores[k], (x) => (scores[k] = x), (x) => show(x, 1)),
+    );
+    const within = (c) => Math.min(Math.max(c, -REACH), REACH);
     const jump = (to) => () => {
       to();
       update();
     };
     const best = element(
       "button",
-      { type: "button", class: "main", onclick: jump(() => (shift = Math.min(Math.max(bestShift(scores), -REACH), REACH))) },
+      { type: "button", class: "main", onclick: jump(() => (shift = within(bestShift(scores)))) },
       "Best shift for binary",
     );
     const reset = element(
@@ -204,7 +217,8 @@ globalThis.minicl.threeBars = (() => {
         element("b", { class: "binary" }, `binary ${show(now.binary, 3)}`),
         ` (${show(before.binary, 3)} without shift), `,
         element("b", { class: "ranking" }, `ranking ${show(now.ranking, 3)}`),
-        ` (${show(before.ranking, 3)} without shift). The three σ add up to ${show(sum)}, the three softmax always to 1.` +
+        ` (${show(before.ranking, 3)} without shift). ` +
+          `The three σ add up to ${show(sum)}, the three softmax always to 1.` +
           (Math.abs(sum - 1) < 5e-3 ? " No shift is better for binary, and still it is the larger." : ""),
       );
     }
@@ -219,14 +233,14 @@ globalThis.minicl.threeBars = (() => {
     root.tabIndex = 0;
     root.setAttribute("role", "group");
     root.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab would take the arrow keys
-    root.setAttribute("aria-label", "Three scores, shifted together: binary and ranking loss. Arrow keys move the shift.");
+    root.setAttribute("aria-label", "Three scores and two losses. The arrow keys shift all scores together.");
     root.addEventListener("keydown", (event) => {
       if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
       const to = { ArrowRight: shift + 0.1, ArrowLeft: shift - 0.1, Home: -REACH, End: REACH }[event.key];
       if (to === undefined) return;
       event.preventDefault();
       event.stopPropagation(); // a notebook would move to another cell
-      shift = Number(Math.min(Math.max(to, -REACH), REACH).toFixed(1));
+      shift = Number(within(to).toFixed(1));
       update();
     });
     update();
