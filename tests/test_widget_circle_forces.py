@@ -1,13 +1,11 @@
 """The widget circle_forces: its script computes what minicl computes, and views move by hand, key, slider and button."""
 
 import html
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from widgets import engine_with, seen_in_a_browser
 
 import minicl as mc
 from minicl.viz import circle_forces
@@ -16,10 +14,7 @@ from minicl.viz.circle_forces import EXAMPLES, forces
 
 @pytest.fixture(scope="module")
 def javascript():
-    engine = pytest.importorskip("py_mini_racer", reason="needs mini-racer (extra: test)").MiniRacer()
-    script = re.search(r"<script>(.*)</script>", circle_forces().html(), re.S)[1]
-    engine.eval(script[: script.index("for (const root of document")])
-    return engine
+    return engine_with(circle_forces())
 
 
 def views(angles):
@@ -144,19 +139,9 @@ document.getElementById("seen").textContent = JSON.stringify(seen);
 
 
 def test_in_a_browser(tmp_path):
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
     widget = circle_forces()
-    path = tmp_path / "page.html"
-    path.write_text(widget.page().replace("</body>", widget.html() + DRIVE + "</body>"), encoding="utf-8")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    dom = subprocess.run(
-        [browser, *quiet, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=60,
-    ).stdout  # fmt: skip
-    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)[1]))
+    page = widget.page().replace("</body>", widget.html() + DRIVE + "</body>")
+    seen = seen_in_a_browser(page, tmp_path)
     assert seen["errors"] == [] and seen["requests"] == [] and seen["keys"] == 0
     assert seen["start"].startswith("Anchor 1: ") and seen["focused"].startswith("Anchor 2′: it picks its partner 2 ")
     assert seen["angles"] == [165, 168, 138] and seen["tau"] == "0.10"

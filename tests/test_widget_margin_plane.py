@@ -1,13 +1,11 @@
 """The widget of two margins: its script computes what minicl computes, and it can be used without a mouse."""
 
 import html
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from widgets import engine_with, seen_in_a_browser
 
 import minicl as mc
 from minicl.viz import margin_plane
@@ -16,10 +14,7 @@ from minicl.viz.margin_plane import losses
 
 @pytest.fixture(scope="module")
 def javascript():
-    engine = pytest.importorskip("py_mini_racer", reason="needs mini-racer (extra: test)").MiniRacer()
-    script = re.search(r"<script>(.*)</script>", margin_plane().html(), re.S)[1]
-    engine.eval(script[: script.index("for (const root of document")])
-    return engine
+    return engine_with(margin_plane())
 
 
 def pairwise(a, p, n, margin):
@@ -144,19 +139,9 @@ document.getElementById("seen").textContent = JSON.stringify(seen);
 
 def test_in_a_browser(tmp_path):
     """Two of them on one page: keys, slider, buttons and the pointer move the one and leave the other alone."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
     widget = margin_plane(positive=(1.0, 0.0), negative=(-1.0, 0.0), margin=1.5)
-    path = tmp_path / "page.html"
-    path.write_text(widget.page().replace("</body>", widget.html() + DRIVE + "</body>"), encoding="utf-8")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    dom = subprocess.run(
-        [browser, *quiet, "--window-size=380,900", "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=60,
-    ).stdout  # fmt: skip
-    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)[1]))
+    page = widget.page().replace("</body>", widget.html() + DRIVE + "</body>")
+    seen = seen_in_a_browser(page, tmp_path, "--window-size=380,900")
     assert seen["errors"] == [] and seen["requests"] == []
     assert seen["start"][0][0].endswith("0.50 + 0.13 = 0.63") and seen["start"][0][1].endswith("= 1.50")
     assert "pushed with force 0.50" in seen["start"][1][0]

@@ -1,13 +1,11 @@
 """The widget noise_classifier: its script computes what Python computes, and it moves with its sliders."""
 
 import html
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from widgets import engine_with, seen_in_a_browser
 
 from minicl.viz import noise_classifier
 from minicl.viz.noise_classifier import DATA, error_share, log_data, log_noise, posterior
@@ -17,10 +15,7 @@ MIXTURES = [DATA, ((1.0, 0.0, 1.0),), ((0.2, -2.0, 0.3), (0.3, 0.0, 1.5), (0.5, 
 
 @pytest.fixture(scope="module")
 def javascript():
-    engine = pytest.importorskip("py_mini_racer", reason="needs mini-racer (extra: test)").MiniRacer()
-    script = re.search(r"<script>(.*)</script>", noise_classifier().html(), re.S)[1]
-    engine.eval(script[: script.index("for (const root of document")])
-    return engine
+    return engine_with(noise_classifier())
 
 
 def close(found, expected):
@@ -139,20 +134,10 @@ document.getElementById("seen").textContent = JSON.stringify(seen);
 
 def test_in_a_browser(tmp_path):
     """On a page as narrow as a phone: the sliders of one widget move it, and leave the other alone."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
     widget = noise_classifier()
-    path = tmp_path / "page.html"
     page = widget.page().replace("margin:16px", "margin:16px;width:328px")
-    path.write_text(page.replace("</body>", widget.html() + DRIVE + "</body>"), encoding="utf-8")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    dom = subprocess.run(
-        [browser, *quiet, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    ).stdout  # fmt: skip
-    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)[1]))
+    page = page.replace("</body>", widget.html() + DRIVE + "</body>")
+    seen = seen_in_a_browser(page, tmp_path)
     assert seen["errors"] == [] and seen["requests"] == [] and seen["bad"] == 0
     assert seen["start"] == seen["other"]  # the second did not move
     assert seen["outputs"] == ["0.5", "2", "8", "1"] and seen["reset"] == ["0", "1.5", "2", "0"]

@@ -1,13 +1,11 @@
 """The widget similarity_plane: its script computes what minicl computes, and v moves by hand, key, slider and button."""
 
 import html
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from widgets import engine_with, seen_in_a_browser
 
 import minicl as mc
 from minicl.viz import similarity_plane
@@ -16,10 +14,7 @@ from minicl.viz.similarity_plane import MEASURES, measures
 
 @pytest.fixture(scope="module")
 def javascript():
-    engine = pytest.importorskip("py_mini_racer", reason="needs mini-racer (extra: test)").MiniRacer()
-    script = re.search(r"<script>(.*)</script>", similarity_plane().html(), re.S)[1]
-    engine.eval(script[: script.index("for (const root of document")])
-    return engine
+    return engine_with(similarity_plane())
 
 
 def close(found, expected):
@@ -169,20 +164,10 @@ document.getElementById("seen").textContent = JSON.stringify(seen);
 
 def test_in_a_browser(tmp_path):
     """On a page as narrow as a phone, two of them: every way to move v moves one and leaves the other alone."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
     widget = similarity_plane(v=(-1.0, 1.0))
-    path = tmp_path / "page.html"
     page = widget.page().replace("margin:16px", "margin:16px;width:328px")
-    path.write_text(page.replace("</body>", widget.html() + DRIVE + "</body>"), encoding="utf-8")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    dom = subprocess.run(
-        [browser, *quiet, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    ).stdout  # fmt: skip
-    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)[1]))
+    page = page.replace("</body>", widget.html() + DRIVE + "</body>")
+    seen = seen_in_a_browser(page, tmp_path)
     assert seen["errors"] == [] and seen["requests"] == [] and seen["bad"] == 0
     assert seen["start"][0] == seen["start"][1] == seen["other"]
     assert seen["start"][0][:3] == ["−0.75", "(1.50, 0.75)", "1.68"]

@@ -1,13 +1,10 @@
 """The temperature widget: the shipped script computes what minicl computes, and the page needs nothing from outside."""
 
-import html
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from widgets import engine_with, seen_in_a_browser
 
 import minicl as mc
 from minicl.viz import temperature_bars
@@ -16,10 +13,7 @@ from minicl.viz.temperature_bars import shares
 
 @pytest.fixture(scope="module")
 def javascript():
-    engine = pytest.importorskip("py_mini_racer", reason="needs mini-racer (extra: test)").MiniRacer()
-    script = re.search(r"<script>(.*)</script>", temperature_bars().html(), re.S)[1]
-    engine.eval(script[: script.index("for (const root of document")])
-    return engine
+    return engine_with(temperature_bars())
 
 
 def expected(z, anchor, tau):
@@ -151,20 +145,9 @@ document.getElementById("seen").textContent = JSON.stringify(seen);
 
 def test_in_a_browser(tmp_path):
     """Two of them on one narrow page: slider, keys and choice move the one and leave the other alone."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
     widget = temperature_bars()
-    path = tmp_path / "page.html"
-    path.write_text(widget.page().replace("</body>", widget.html() + DRIVE + "</body>"), encoding="utf-8")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    quiet += ["--window-size=380,900"]
-    dom = subprocess.run(
-        [browser, *quiet, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=60,
-    ).stdout  # fmt: skip
-    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)[1]))
+    page = widget.page().replace("</body>", widget.html() + DRIVE + "</body>")
+    seen = seen_in_a_browser(page, tmp_path, "--window-size=380,900")
     assert seen["errors"] == [] and seen["requests"] == [] and seen["keys"] == 0
     assert seen["start"].startswith("At τ = 0.5, ") and seen["other"] == seen["start"]
     assert seen["hot"].startswith("At τ = 10, 10 of 10 negatives take part")

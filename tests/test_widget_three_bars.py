@@ -1,31 +1,21 @@
 """The three-bars widget: its script computes minicl's losses, and in a page sliders, keys and buttons move it."""
 
 import html
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
+from widgets import engine_with, seen_in_a_browser
 
 import minicl as mc
 from minicl.viz import three_bars
 from minicl.viz.three_bars import losses
 
 
-def script_of(widget):
-    """The shipped script without its last statement, which mounts it in a page."""
-    script = re.search(r"<script>(.*)</script>", widget.html(), re.S)[1]
-    return script[: script.index("for (const root of document")]
-
-
 @pytest.fixture(scope="module")
 def javascript():
-    engine = pytest.importorskip("py_mini_racer", reason="needs mini-racer (extra: test)").MiniRacer()
-    engine.eval(script_of(three_bars()))
-    return engine
+    return engine_with(three_bars())
 
 
 def minicl_losses(scores):
@@ -135,22 +125,11 @@ document.getElementById("seen").textContent = JSON.stringify(seen);
 @pytest.mark.parametrize("width", [380, 1000])
 def test_in_a_browser(tmp_path, width):
     """Two of them on one page: sliders, keys and buttons move the one and leave the other alone."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
     widget = three_bars()
     page = widget.page().replace("</body>", widget.html() + DRIVE + "</body>")
     # Headless Chromium opens no window narrower than 500 pixels; the body is made as narrow as a phone instead.
     page = page.replace("margin:16px", f"margin:16px;width:{width - 32}px")
-    path = tmp_path / "page.html"
-    path.write_text(page, encoding="utf-8")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    dom = subprocess.run(
-        [browser, *quiet, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=60,
-    ).stdout  # fmt: skip
-    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)[1]))
+    seen = seen_in_a_browser(page, tmp_path)
     assert seen["errors"] == [] and seen["requests"] == [] and seen["keys"] == 0
     scores = np.array([2.0, 1.0, -1.0])
     binary, ranking = minicl_losses(scores)

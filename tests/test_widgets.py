@@ -3,11 +3,10 @@
 import html
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from widgets import engine_with, seen_in_a_browser
 
 import minicl as mc
 from minicl.viz import backward_stepper
@@ -20,17 +19,9 @@ EVERYTHING = (
 )
 
 
-def script_of(widget):
-    """The shipped script without its last statement, which mounts it in a page."""
-    script = re.search(r"<script>(.*)</script>", widget.html(), re.S)[1]
-    return script[: script.index("for (const root of document")]
-
-
 @pytest.fixture(scope="module")
 def javascript():
-    engine = pytest.importorskip("py_mini_racer", reason="needs mini-racer (extra: test)").MiniRacer()
-    engine.eval(script_of(backward_stepper()))
-    return engine
+    return engine_with(backward_stepper())
 
 
 def all_programs():
@@ -223,19 +214,9 @@ document.getElementById("seen").textContent = JSON.stringify(seen);
 
 def test_in_a_browser(tmp_path):
     """Two of them on one page: clicks, keys, slider and choice move the one and leave the other alone."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
     widget = backward_stepper()
-    path = tmp_path / "page.html"
-    path.write_text(widget.page().replace("</body>", widget.html() + DRIVE + "</body>"), encoding="utf-8")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    dom = subprocess.run(
-        [browser, *quiet, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=60,
-    ).stdout  # fmt: skip
-    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)[1]))
+    page = widget.page().replace("</body>", widget.html() + DRIVE + "</body>")
+    seen = seen_in_a_browser(page, tmp_path)
     assert seen["errors"] == [] and seen["requests"] == []
     assert seen["clicked"][0].startswith("step 2 of 7") and seen["clicked"][1].startswith("step 0 of 7")
     assert seen["left"].startswith("step 1 of 7") and seen["keys"] == 0
