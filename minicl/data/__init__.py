@@ -3,8 +3,9 @@
 Nothing is downloaded unless a function is told to.
 """
 
-from . import views
+from . import vectors, views
 from .cache import cache_folder
+from .crops import multi_crop
 from .digits import Dataset, digits
 from .idx import read_idx
 from .mnist import FASHION_CLASSES, fashion_mnist, mnist
@@ -12,7 +13,7 @@ from .photos import photos
 from .splits import few_labels, stratified_split
 from .synthetic import Points, bend, blobs, circle, moons
 from .text import Vocabulary, text, tokenize
-from .views import two_views
+from .views import multi_views, two_views
 
 __all__ = [
     "digits",
@@ -30,6 +31,9 @@ __all__ = [
     "stratified_split",
     "views",
     "two_views",
+    "multi_views",
+    "multi_crop",
+    "vectors",
     "text",
     "tokenize",
     "Vocabulary",

@@ -6,6 +6,8 @@ image gets its own draw, all images are changed at once, and the input is left u
 the CPU and moved, so a lesson starts the same on CPU and GPU.
 """
 
+import importlib
+
 import numpy as np
 
 from ..arrays import is_array, namespace
@@ -23,14 +25,10 @@ class View:
     array([1., 0.])
     """
 
+    takes = "images"  # or "vectors"
+
     def __call__(self, images, rng=None):
-        name = type(self).__name__
-        if not is_array(images) or images.ndim != 4 or images.dtype.kind != "f":
-            found = f"{images.dtype} {tuple(images.shape)}" if is_array(images) else type(images).__name__
-            raise ValueError(
-                f"{name}: images are a float array (N, H, W, C) with values in [0, 1], got {found}. "
-                "Divide bytes by 255; add a channel to grey images with images[..., None]."
-            )
+        _checked(type(self).__name__, images, self.takes)
         return self.change(namespace(images), images, np.random.default_rng(rng))
 
     def change(self, xp, images, rng):
@@ -38,6 +36,24 @@ class View:
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
+
+
+def _checked(name, images, takes):
+    if not is_array(images) or images.dtype.kind != "f" or (images.ndim != 4 if takes == "images" else images.ndim < 2):
+        found = f"{images.dtype} {tuple(images.shape)}" if is_array(images) else type(images).__name__
+        if takes == "vectors":
+            raise ValueError(f"{name}: vectors are a float array (N, d), series one of (N, T, d); got {found}.")
+        raise ValueError(
+            f"{name}: images are a float array (N, H, W, C) with values in [0, 1], got {found}. "
+            "Divide bytes by 255; add a channel to grey images with images[..., None]."
+        )
+    finite = namespace(images).isfinite(images)
+    if not bool(finite.all()):
+        where = finite.reshape((len(images), -1)).all(axis=1)
+        raise ValueError(
+            f"{name}: {int((~where).sum())} of {len(images)} {takes} hold NaN or infinity, the first is number "
+            f"{int(where.argmin())}. Leave them out, or put numbers there."
+        )
 
 
 class Compose(View):
@@ -56,6 +72,10 @@ class Compose(View):
 
     def __init__(self, views):
         self.views = list(views)
+
+    @property
+    def takes(self):
+        return next((view.takes for view in self.views if isinstance(view, View)), View.takes)
 
     def change(self, xp, images, rng):
         for view in self.views:
@@ -80,8 +100,12 @@ class RandomApply(View):
             raise ValueError(f"RandomApply: the probability p lies in [0, 1], got {p}.")
         self.view, self.p = view, p
 
+    @property
+    def takes(self):
+        return getattr(self.view, "takes", View.takes)
+
     def change(self, xp, images, rng):
-        chosen = xp.asarray(rng.random((len(images), 1, 1, 1)) < self.p)
+        chosen = xp.asarray(rng.random((len(images),) + (1,) * (images.ndim - 1)) < self.p)
         return xp.where(chosen, self.view(images, rng), images)
 
 
@@ -172,19 +196,30 @@ class RandomResizedCrop(View):
         The share of the image that the window covers is drawn from this range.
     ratio : (float, float)
         So is width / height, on a logarithmic scale. A side never exceeds that of the image.
+    size : int or (int, int), optional
+        Height and width of the result, in pixels; without it those of the images.
 
     Notes
     -----
     The window lies anywhere within the image, and starts between pixels (Szegedy et al. 2015; SimCLR uses areas from
-    0.08).
+    0.08). Values between pixels are bilinear; where the result is much smaller than the window, blur first.
+
+    Examples
+    --------
+    >>> RandomResizedCrop(area=(0.1, 0.4), size=4)(np.ones((5, 8, 8, 1)), rng=0).shape
+    (5, 4, 4, 1)
     """
 
-    def __init__(self, area=(0.5, 1.0), ratio=(3 / 4, 4 / 3)):
+    def __init__(self, area=(0.5, 1.0), ratio=(3 / 4, 4 / 3), size=None):
         if not 0 < area[0] <= area[1] <= 1 or not 0 < ratio[0] <= ratio[1]:
             raise ValueError(
                 f"RandomResizedCrop: area={area} must be a range within (0, 1], ratio={ratio} one above 0."
             )
-        self.area, self.ratio = tuple(area), tuple(ratio)
+        if size is not None:
+            size = tuple(int(k) for k in np.broadcast_to(size, 2))
+            if min(size) < 1:
+                raise ValueError(f"RandomResizedCrop: the size is at least 1 pixel, got {size}.")
+        self.area, self.ratio, self.size = tuple(area), tuple(ratio), size
 
     def change(self, xp, images, rng):
         n = len(images)
@@ -193,9 +228,10 @@ class RandomResizedCrop(View):
         share = np.minimum(np.sqrt(np.stack([area / ratio, area * ratio], axis=1)), 1.0)  # of the height, of the width
         length = np.array(images.shape[1:3])
         corner = rng.random((n, 2)) * (1 - share) * length
+        size = self.size or images.shape[1:3]
+        step = share * (length / np.array(size))
         # Pixel i covers [i, i + 1], so its middle is i + ½.
-        stretch = share[:, :, None] * np.eye(2)
-        return _resample(xp, images, stretch, corner + share / 2 - 0.5, outside="edge")
+        return _resample(xp, images, step[:, :, None] * np.eye(2), corner + step / 2 - 0.5, size, outside="edge")
 
 
 def _padded(xp, images, margin):
@@ -205,12 +241,13 @@ def _padded(xp, images, margin):
     return padded
 
 
-def _resample(xp, images, turn, start, outside="zero"):
+def _resample(xp, images, turn, start, size=None, outside="zero"):
     """Values at the places start + turn · (row, column), between pixels by bilinear weights."""
     n, height, width, channels = images.shape
     kind = images.dtype if images.dtype.itemsize >= 4 else np.float32  # float16 is too coarse for places
     turn, start = xp.asarray(turn.astype(kind)), xp.asarray(start.astype(kind))
-    i, j = xp.arange(height, dtype=kind)[:, None], xp.arange(width, dtype=kind)
+    rows, columns = size or (height, width)
+    i, j = xp.arange(rows, dtype=kind)[:, None], xp.arange(columns, dtype=kind)
     corners, weights = [], []
     for axis, length in enumerate((height, width)):
         t = turn[:, axis, :, None, None]
@@ -241,20 +278,43 @@ def _between(a, b, weight):
 
 
 class ColorJitter(View):
-    """Make each image darker or brighter, and its contrast weaker or stronger.
+    """Make each image darker or brighter, its contrast weaker or stronger, its colours paler or richer, and turn them.
 
     Parameters
     ----------
-    brightness, contrast : float in [0, 1]
-        A factor is drawn from [1 − x, 1 + x]. Brightness multiplies all values, contrast the distance from the mean.
+    brightness, contrast, saturation : float in [0, 1]
+        A factor is drawn from [1 − x, 1 + x]. Brightness multiplies all values, contrast the distance from the mean of
+        the image, saturation the distance from the grey value of the pixel.
+    hue : float in [0, 0.5]
+        All colours are turned by a part of the colour circle that is drawn from [−hue, hue].
     limits : (float, float) or None
         Where values are cut off.
+
+    Raises
+    ------
+    ValueError
+        If saturation or hue is asked for, and the images have not 3 channels (or 1: grey stays as it is).
+
+    Notes
+    -----
+    Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). Hue turns the plane of I and Q in the YIQ system: grey values stay,
+    and the turn is one matrix. (Libraries that turn the H of HSV differ a little, since their circle is a hexagon.)
+
+    Examples
+    --------
+    >>> ColorJitter(0.4, 0.4, saturation=0.4, hue=0.1)(np.full((2, 4, 4, 3), 0.5), rng=0).shape
+    (2, 4, 4, 3)
     """
 
-    def __init__(self, brightness=0.0, contrast=0.0, limits=(0.0, 1.0)):
-        if not 0 <= brightness <= 1 or not 0 <= contrast <= 1:
-            raise ValueError(f"ColorJitter: brightness={brightness} and contrast={contrast} lie in [0, 1].")
-        self.brightness, self.contrast, self.limits = brightness, contrast, limits
+    def __init__(self, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, limits=(0.0, 1.0)):
+        if not (0 <= brightness <= 1 and 0 <= contrast <= 1 and 0 <= saturation <= 1):
+            raise ValueError(
+                f"ColorJitter: brightness={brightness}, contrast={contrast} and saturation={saturation} lie in [0, 1]."
+            )
+        if not 0 <= hue <= 0.5:
+            raise ValueError(f"ColorJitter: hue={hue} lies in [0, 0.5]; 0.5 is half of the colour circle.")
+        self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
+        self.limits = limits
 
     def change(self, xp, images, rng):
         factors = 1 + np.array([[self.brightness], [self.contrast]]) * rng.uniform(-1, 1, (2, len(images)))
@@ -264,7 +324,34 @@ class ColorJitter(View):
         images -= mean
         images *= contrast
         images += mean
+        if self.saturation or self.hue:
+            _in_color("ColorJitter", images)
+            # Both draws, whatever is used, so that one setting does not change what the other draws.
+            rich, turn = rng.uniform(-1, 1, (2, len(images)))
+            if images.shape[3] == 3:
+                matrix = _color_matrix(1 + self.saturation * rich, 2 * np.pi * self.hue * turn)
+                matrix = xp.asarray(matrix.astype(images.dtype))
+                n, height, width, _ = images.shape
+                images = xp.matmul(images.reshape((n, height * width, 3)), matrix).reshape(images.shape)
         return _limited(xp, images, self.limits)
+
+
+LUMA = np.array([0.299, 0.587, 0.114])
+YIQ = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+
+
+def _color_matrix(saturation, angle):
+    """(N, 3, 3): a row (R, G, B) times it has its colour turned and its distance from grey multiplied."""
+    cos, sin, zero = saturation * np.cos(angle), saturation * np.sin(angle), np.zeros_like(angle)
+    turn = np.stack([[1 + zero, zero, zero], [zero, cos, -sin], [zero, sin, cos]])
+    # Exactly grey where R = G = B: the rows of I and Q sum to 0.
+    yiq = YIQ - np.array([[0.0], [1.0], [1.0]]) * YIQ.mean(axis=1, keepdims=True)
+    return np.einsum("ai,ijn,jb->nba", np.linalg.inv(yiq), turn, yiq)
+
+
+def _in_color(name, images):
+    if images.shape[3] not in (1, 3):
+        raise ValueError(f"{name}: colours are 3 channels (red, green, blue), grey is 1; got {tuple(images.shape)}.")
 
 
 class GaussianNoise(View):
@@ -316,7 +403,7 @@ def _limited(xp, images, limits):
     return images if limits is None else xp.clip(images, *limits)
 
 
-# ---------------------------------------------------------------------------------------------------------- two of them
+# ------------------------------------------------------------------------------------------------------ several of them
 
 
 def two_views(images, view, rng):
@@ -325,6 +412,7 @@ def two_views(images, view, rng):
     Parameters
     ----------
     images : array, shape (N, H, W, C)
+        Or vectors (N, d), where the view is one of vectors.
     view : view
     rng : Generator or seed, or a pair of Generators
         One Generator serves both, one after the other.
@@ -345,23 +433,87 @@ def two_views(images, view, rng):
     >>> bool((v1 == v2).all())
     False
     """
+    return tuple(_independent("two_views", images, [view] * 2, rng))
+
+
+def multi_views(images, view, rng, n_views=None):
+    """V views of each image with independent draws: what row i of all has in common is image i.
+
+    Parameters
+    ----------
+    images : array, shape (N, H, W, C)
+        Or vectors (N, d), where the views are of vectors.
+    view : view, or list of V views
+        A list gives one to each; `multi_crop` makes one.
+    rng : Generator or seed, or a list of V Generators
+        One Generator serves all, one after the other. So the first two of V views are those of `two_views`.
+    n_views : int, optional
+        V, at least 2, where there is one view for all. Without it, 2.
+
+    Returns
+    -------
+    list of V arrays
+        Each of the shape of `images`, unless its view changes the size.
+
+    Raises
+    ------
+    ValueError
+        If V is below 2, the numbers of views and of Generators differ, or two views are the same draw (see `two_views`).
+
+    Examples
+    --------
+    >>> len(multi_views(np.ones((5, 8, 8, 1)), GaussianNoise(0.1), rng=0, n_views=4))
+    4
+    """
+    views = list(view) if isinstance(view, (list, tuple)) else [view] * (2 if n_views is None else n_views)
+    if len(views) < 2 or n_views not in (None, len(views)):
+        raise ValueError(
+            f"multi_views: there must be 2 views or more, and n_views of them; got {len(views)}, {n_views=}."
+        )
+    return _independent("multi_views", images, views, rng)
+
+
+def _independent(name, images, views, rng):
+    """The views in order; refused if two are certainly the same draw."""
     if isinstance(rng, (tuple, list)):
-        first, second = (np.random.default_rng(r) for r in rng)
+        rngs = [np.random.default_rng(r) for r in rng]
+        if len(rngs) != len(views):
+            raise ValueError(f"{name}: {len(views)} views need as many generators, or one for all; got {len(rngs)}.")
     else:
-        first = second = np.random.default_rng(rng)
-    before = _state(first)
-    if first is not second and _state(second) == before:
+        rngs = [np.random.default_rng(rng)] * len(views)
+    states = {id(r): _state(r) for r in rngs}
+    if len(set(states.values())) < len(states):
         raise ValueError(
-            "two_views: both generators are in the same state, so both views would be equal. Give different seeds."
+            f"{name}: generators are in the same state, so their views would be equal. Give different seeds."
         )
-    v1, v2 = view(images, first), view(images, second)
-    if _state(first) == before and bool((v1 == v2).all()):
-        raise ValueError(
-            f"two_views: both views are equal, and {view!r} has drawn nothing from the generator that it was given. "
-            "Draw from rng, not from a seed of its own."
-        )
-    return v1, v2
+    results, idle = [], []
+    for view, r in zip(views, rngs):
+        before = _state(r)
+        result = view(images, r)
+        if _state(r) == before:
+            if any(result.shape == other.shape and bool((result == other).all()) for other in idle):
+                raise ValueError(
+                    f"{name}: two views are equal, and {view!r} has drawn nothing from the generator that it was given. "
+                    "Draw from rng, not from a seed of its own."
+                )
+            idle.append(result)
+        results.append(result)
+    return results
 
 
 def _state(rng):
     return str(rng.bit_generator.state)
+
+
+PHOTO_VIEWS = ("RandomHorizontalFlip", "RandomGrayscale", "GaussianBlur", "simclr_view")
+
+
+def __getattr__(name):
+    """Views of photographs stand in a file of their own, built on this one. Here they are found as well."""
+    if name in PHOTO_VIEWS:
+        return getattr(importlib.import_module(".photo_views", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *PHOTO_VIEWS])
