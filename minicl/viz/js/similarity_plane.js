@@ -37,20 +37,26 @@ globalThis.minicl.similarityPlane = (() => {
     const { inner, distance, cosine } = measures(u, v);
     const most = dot(u, u);
     if (size(v) === 0) return "v is zero: it has no direction, so the cosine is set to 0, and its gradient too.";
-    if (distance.value < 1e-9) return "v = u: distance 0 and cosine 1. The distance has a kink here: no gradient exists, 0 is taken.";
+    if (distance.value < 1e-9) {
+      return "v = u: distance 0 and cosine 1. The distance has a kink here: no gradient exists, 0 is taken.";
+    }
     if (cosine.value > 1 - 1e-9) {
       return inner.value > most
-        ? "Same direction as u, but longer: the cosine is 1 as before, and the inner product is larger than u with itself!"
+        ? "Same direction as u, but longer: the cosine is 1 as before, the inner product larger than u with itself!"
         : "Same direction as u, but shorter: the cosine is 1 all the same, the inner product is smaller.";
     }
-    if (cosine.value < -1 + 1e-9) return "Opposite direction: the cosine is −1, its smallest value, and its gradient is 0: it does not know which way to turn.";
-    if (inner.value > most) return "The inner product with v is larger than that of u with itself: by this measure v is more similar to u than u is.";
+    if (cosine.value < -1 + 1e-9) {
+      return "Opposite direction: the cosine is −1, and its gradient is 0: it does not know which way to turn.";
+    }
+    if (inner.value > most) {
+      return "u · v is larger than u · u: by the inner product, v is more similar to u than u is.";
+    }
     if (size(v) < 0.5) return "v is short: the cosine's arrow is long, since a small step turns a short vector far.";
     if (Math.abs(cosine.value) < 0.02) return "About a right angle: inner product and cosine are near 0.";
     return "The cosine's arrow is at right angles to v: it turns v and leaves its length alone.";
   }
 
-  // --------------------------------------------------------------------------------------------------------------- page
+  // -------------------------------------------------------------------------------------------------------------- page
 
   const SVG = "http://www.w3.org/2000/svg";
   function element(tag, { svg, ...attributes } = {}, ...children) {
@@ -76,7 +82,8 @@ globalThis.minicl.similarityPlane = (() => {
     const scale = side / 2 / reach;
     const place = ([x, y]) => [side / 2 + scale * x, side / 2 - scale * y];
     const limited = (x) => Math.max(-reach, Math.min(reach, x));
-    const within = (a) => scaled(a, Math.min(1, reach / (Math.max(Math.abs(a[0]), Math.abs(a[1])) || 1))); // keeps the angle
+    const farthest = (a) => Math.max(Math.abs(a[0]), Math.abs(a[1]));
+    const within = (a) => scaled(a, Math.min(1, reach / (farthest(a) || 1))); // keeps the angle
 
     const curves = {
       inner: drawn("path", { class: "level inner" }),
@@ -84,12 +91,15 @@ globalThis.minicl.similarityPlane = (() => {
       cosine: drawn("path", { class: "level cosine" }),
     };
     const line = (name) => [drawn("path", { class: `line ${name}` }), drawn("path", { class: `tip ${name}` })];
-    const arrows = { u: line("of-u"), v: line("of-v"), inner: line("inner"), distance: line("distance"), cosine: line("cosine") };
+    const arrows = { u: line("of-u"), v: line("of-v") };
+    for (const [name] of ROWS) arrows[name] = line(name);
     const letters = { u: drawn("text", {}, "u"), v: drawn("text", {}, "v") };
     const knob = drawn("circle", { r: 9, class: "knob" });
     const handle = drawn("circle", { r: 22, class: "handle" });
     const ticks = [];
-    for (let k = Math.ceil(-reach); k <= reach; k++) ticks.push(`M${place([k, -reach]).join(" ")}v${-side}M${place([-reach, k]).join(" ")}h${side}`);
+    for (let k = Math.ceil(-reach); k <= reach; k++) {
+      ticks.push(`M${place([k, -reach]).join(" ")}v${-side}M${place([-reach, k]).join(" ")}h${side}`);
+    }
     const [x0, y0] = place([0, 0]);
     const picture = drawn(
       "svg",
@@ -109,7 +119,8 @@ globalThis.minicl.similarityPlane = (() => {
       const [path, tip] = arrows[name];
       const seen = Math.hypot(c - a, d - b) > 1;
       path.setAttribute("d", seen ? `M${a} ${b}L${c - 6 * e} ${d - 6 * f}` : "");
-      tip.setAttribute("d", seen ? `M${c} ${d}L${c - 10 * e + 5 * f} ${d - 10 * f - 5 * e}L${c - 10 * e - 5 * f} ${d - 10 * f + 5 * e}Z` : "");
+      const corners = [5, -5].map((w) => `L${c - 10 * e + w * f} ${d - 10 * f - w * e}`);
+      tip.setAttribute("d", seen ? `M${c} ${d}${corners.join("")}Z` : "");
     }
 
     function levels(found) {
@@ -119,7 +130,8 @@ globalThis.minicl.similarityPlane = (() => {
       curves.inner.setAttribute("d", segment(plus(v, [-uy, ux], -far), plus(v, [-uy, ux], far)));
       const r = scale * found.distance.value;
       const [cx, cy] = place(u);
-      curves.distance.setAttribute("d", r > 0 ? `M${cx - r} ${cy}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0` : "");
+      const circle = `M${cx - r} ${cy}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
+      curves.distance.setAttribute("d", r > 0 ? circle : "");
       const rays = [1, -1].map((side_) => segment([0, 0], turned(u, side_ * angle(u, v), far)));
       curves.cosine.setAttribute("d", size(v) > 0 ? rays.join("") : "");
     }
@@ -128,14 +140,21 @@ globalThis.minicl.similarityPlane = (() => {
     const slider = (min, max, step, changed) =>
       element("input", { type: "range", min, max, step, oninput: (event) => changed(Number(event.target.value)) });
     const turns = slider(-180, 180, 1, (degrees) => move(within(turned(u, degrees, size(v) || 1))));
-    const lengthens = slider(0, reach, reach / 60, (length) => move(within(turned(u, size(v) ? angle(u, v) : Number(turns.value), length))));
+    const direction = () => (size(v) ? angle(u, v) : Number(turns.value));
+    const lengthens = slider(0, reach, reach / 60, (length) => move(within(turned(u, direction(), length))));
     const angleShown = element("output");
     const lengthShown = element("output");
     const go = (text, to) => element("button", { type: "button", onclick: () => move(within(to())) }, text);
     const cells = Object.fromEntries(ROWS.map(([name]) => [name, [0, 1, 2].map(() => element("td"))]));
-    const head = element("tr", {}, ...["", "value", "gradient", "its length"].map((t) => element("th", { scope: "col" }, t)));
+    const titles = ["", "value", "gradient", "its length"].map((title) => element("th", { scope: "col" }, title));
+    const head = element("tr", {}, ...titles);
     const row = ([name, title, formula]) =>
-      element("tr", {}, element("th", { scope: "row", class: name }, title, element("small", {}, formula)), ...cells[name]);
+      element(
+        "tr",
+        {},
+        element("th", { scope: "row", class: name }, title, element("small", {}, formula)),
+        ...cells[name],
+      );
     const table = element("table", {}, head, ...ROWS.map(row));
     const says = element("p", { class: "says", "aria-live": "polite" });
 
@@ -171,7 +190,10 @@ globalThis.minicl.similarityPlane = (() => {
       angleShown.textContent = size(v) ? `${Math.round(angle(u, v))}°`.replace("-", "−") : "none";
       lengthShown.textContent = show(size(v));
       says.textContent = remark(u, v);
-      const inWords = ROWS.map(([name, title]) => `${title} ${show(found[name].value)}, gradient ${pair(found[name].gradient)}`);
+      const inWords = ROWS.map(([name, title]) => {
+        const { value, gradient } = found[name];
+        return `${title} ${show(value)}, gradient ${pair(gradient)}`;
+      });
       picture.setAttribute("aria-label", `u = ${pair(u)}, v = ${pair(v)}. ${inWords.join("; ")}.`);
     }
 
@@ -193,16 +215,28 @@ globalThis.minicl.similarityPlane = (() => {
       element("div", { class: "both" }, picture, element("div", { class: "side" },
         element("label", {}, "angle to u ", angleShown, turns),
         element("label", {}, "length of v ", lengthShown, lengthens),
-        element("div", { class: "bar" }, go("v = u", () => [...u]), go("v = 1.5 u", () => scaled(u, 1.5)), go("v = −u", () => scaled(u, -1)), go("v = 0", () => [0, 0])),
+        element(
+          "div",
+          { class: "bar" },
+          go("v = u", () => [...u]),
+          go("v = 1.5 u", () => scaled(u, 1.5)),
+          go("v = −u", () => scaled(u, -1)),
+          go("v = 0", () => [0, 0]),
+        ),
         table,
         says,
-        element("p", { class: "note" }, "Arrows at v: the step that makes v more similar to u the fastest (for the distance, against its gradient). Thin lines: where the measure does not change."),
+        element(
+          "p",
+          { class: "note" },
+          "Arrows at v: the step that makes v more similar to u the fastest (for the distance, against its gradient). ",
+          "Thin lines: where the measure does not change.",
+        ),
       )),
     );
     root.tabIndex = 0;
     root.setAttribute("role", "group");
     root.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab would take the arrow keys
-    root.setAttribute("aria-label", "Two vectors u and v: the arrow keys move v, or the sliders for its angle and length");
+    root.setAttribute("aria-label", "Vectors u and v: the arrow keys move v, as do sliders for its angle and length");
     root.addEventListener("keydown", (event) => {
       if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
       const by = (event.shiftKey ? 0.5 : 0.1) * (reach / 3);
