@@ -1,22 +1,23 @@
 """Checkpoints: the state of a run as one file of named arrays. Either the whole new file is there, or the old one still
-is.
+is; and what is read is what was written, or an error.
 
-The format is NumPy's .npz, read without pickle; what is no array (counts, history, states of generators) is JSON in one
-more.
+The format is safetensors: a JSON header and the bytes of the arrays. Nothing in it can run code. What is no array
+(counts, history, states of generators) is JSON within the header.
 """
 
+import hashlib
 import json
 import os
 import pathlib
 
 import numpy as np
 
-FORMAT = "minicl checkpoint 1"
-_NOTES = "notes"
+FORMAT = "minicl checkpoint 2"
+_KEY = "minicl"  # one key of metadata, since safetensors writes several in an order of its own: equal runs, equal files
 
 
 def save(path, arrays, notes):
-    """Write a checkpoint.
+    """Write a checkpoint. The one that was there before is kept beside it, as `previous(path)`.
 
     Parameters
     ----------
@@ -28,36 +29,55 @@ def save(path, arrays, notes):
     Raises
     ------
     OSError
-        If it cannot be written. What the file held before is still there then.
+        If it cannot be written, for example because the disk is full. What the file held before is still there then.
+    TypeError
+        If an array holds no numbers, or a note cannot be written as JSON. Nothing is written then.
 
     Notes
     -----
-    The bytes go to a second file, are forced to the disk, and then the file is renamed: a step that cannot be half
-    done.
+    The bytes go to a second file and are forced to the disk; then that file is renamed, a step that cannot be half
+    done. At each moment `path` is the old file or the new one. Only a file that can be read is kept as the previous
+    one: a damaged file never takes the place of a good one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name) / "run.safetensors"
+    >>> for epoch in (1, 2):
+    ...     save(path, {"weight": np.full(3, epoch / 2)}, {"epoch": epoch})
+    >>> load(path)
+    ({'weight': array([1., 1., 1.])}, {'epoch': 2})
+    >>> load(previous(path))
+    ({'weight': array([0.5, 0.5, 0.5])}, {'epoch': 1})
+    >>> folder.cleanup()
     """
+    from safetensors.numpy import save as as_bytes
+
     path = pathlib.Path(path)
+    # safetensors 0.8 takes the memory as it lies: a transposed or strided array would be written wrongly.
+    arrays = {name: np.array(a, order="C") for name, a in arrays.items()}
+    for name, a in arrays.items():
+        if a.dtype.kind not in "fiub":
+            raise TypeError(f"checkpoint {path}: the array {name!r} of dtype {a.dtype} cannot be written.")
+    text = json.dumps(notes, default=_as_list)
+    header = {"format": FORMAT, "sha256": _checksum(arrays, text), "notes": text}
+    content = as_bytes(arrays, metadata={_KEY: json.dumps(header)})
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": FORMAT, **notes}, default=_as_list)
-    beside = path.with_name(path.name + ".tmp")
+    new = path.with_name(path.name + ".tmp")
     try:
-        with open(beside, "wb") as file:
-            np.savez(file, **arrays, **{_NOTES: np.frombuffer(text.encode(), dtype=np.uint8)})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        _write(new, content)
+        _keep(path)
+        os.replace(new, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
-    if hasattr(os, "O_DIRECTORY"):  # the rename itself shall be on the disk too; Windows has no such call
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    _sync_folder(path.parent)
 
 
 def load(path):
-    """Read a checkpoint.
+    """Read a checkpoint, and compare its checksum.
 
     Returns
     -------
@@ -69,22 +89,105 @@ def load(path):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, or no checkpoint.
+        If the file is damaged, no checkpoint of minicl, or of another version. If the previous one can be read, the
+        message names it.
+    """
+    try:
+        return _read(path)
+    except ValueError as error:
+        older = previous(path)
+        try:
+            _, notes = _read(older)
+        except (OSError, ValueError):
+            raise error from None
+        raise ValueError(
+            f"{error} The one before it can be read (epoch {notes.get('epoch', 'unknown')}): {older}. "
+            "To go on from there, rename it to the name of the damaged file."
+        ) from error
+
+
+def previous(path):
+    """Where the checkpoint before the last one is kept: `path` with ".previous" after it.
+
+    Examples
+    --------
+    >>> previous("run.safetensors").name
+    'run.safetensors.previous'
     """
     path = pathlib.Path(path)
-    with open(path, "rb") as file:
-        try:
-            with np.load(file, allow_pickle=False) as members:
-                arrays = {name: members[name] for name in members.files}  # each has a checksum, which is compared here
-            notes = json.loads(arrays.pop(_NOTES).tobytes())
-            found = notes.pop("format")
-        except Exception as error:  # the zip and the array format raise many kinds
-            raise ValueError(
-                f"checkpoint {path}: the file is damaged, or no checkpoint of minicl ({error})."
-            ) from error
+    return path.with_name(path.name + ".previous")
+
+
+def _read(path):
+    from safetensors.numpy import load as from_bytes
+
+    content = pathlib.Path(path).read_bytes()
+    try:
+        arrays = from_bytes(content)  # compares lengths: a file cut short has no arrays
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    except Exception as error:  # a library in another language raises kinds of its own
+        raise ValueError(f"checkpoint {path}: the file is damaged, or no checkpoint of minicl ({error}).") from error
+    try:
+        header = json.loads(metadata[_KEY])
+        found, checksum, text = header["format"], header["sha256"], header["notes"]
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise ValueError(
+            f"checkpoint {path}: no checkpoint of minicl, or damaged: the header has no {_KEY!r} that can be read."
+        ) from None
     if found != FORMAT:
         raise ValueError(f"checkpoint {path}: its format is {found!r}; this version reads {FORMAT!r}.")
-    return arrays, notes
+    if checksum != _checksum(arrays, text):
+        raise ValueError(
+            f"checkpoint {path}: the file is damaged: its content does not have the checksum it was given."
+        )
+    return arrays, json.loads(text)
+
+
+def _checksum(arrays, text):
+    """SHA-256 over names, dtypes, shapes and bytes of the arrays, and over the notes."""
+    found = hashlib.sha256(text.encode())
+    for name, a in sorted(arrays.items()):
+        found.update(json.dumps([name, a.dtype.str, a.shape]).encode())
+        found.update(a.reshape(-1).view(np.uint8))
+    return found.hexdigest()
+
+
+def _write(path, content):
+    """The bytes in a file, and the file on the disk."""
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _keep(path):
+    """Make the file the previous one, if it can be read. It stays where it is, too: a second name for the same bytes."""
+    try:
+        _read(path)
+    except (FileNotFoundError, ValueError):
+        return
+    name = path.with_name(path.name + ".previous.tmp")
+    name.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(path, name)
+        except OSError:  # some file systems have no second names
+            _write(name, path.read_bytes())
+        os.replace(name, previous(path))
+    except BaseException:
+        name.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(path):
+    """Force the names in a folder to the disk too. Windows has no such call."""
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(path, os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _as_list(x):

@@ -20,6 +20,7 @@ from ..arrays import is_array, namespace, to_device, to_numpy
 from ..engine import grad, no_grad
 from ..nn import Module
 from ..optim import Adam
+from ..optim.schedules import describe
 from . import checkpoints
 
 
@@ -62,7 +63,7 @@ class Method(Module):
         self.optimizer = optimizer(self.trained(), lr=lr)
         self.epoch = 0
         self.history = {}
-        self._images = None  # what it is trained on, as a fingerprint
+        self._run = {"images": None, "schedule": "None"}  # what `fit` was given: a fingerprint, and a description
 
     # -------------------------------------------------------------------------------------------- what a method defines
 
@@ -105,7 +106,9 @@ class Method(Module):
 
     # --------------------------------------------------------------------------------------------------------- the loop
 
-    def fit(self, images, epochs, labels=None, progress=True, checkpoint=None, save_every=1, callbacks=()):
+    def fit(
+        self, images, epochs, labels=None, progress=True, checkpoint=None, save_every=1, callbacks=(), schedule=None
+    ):
         """Train until `epochs` epochs are done, counted from the start of the run.
 
         Parameters
@@ -121,11 +124,17 @@ class Method(Module):
             Show a progress bar.
         checkpoint : str or Path, optional
             A file that the state is written to. If it is there already, the run continues from it, and ends in the same
-            state, bit for bit, as a run that was never interrupted.
+            state, bit for bit, as a run that was never interrupted. The one before it is kept beside it, with
+            ".previous" after its name.
         save_every : int
             Write it after so many epochs.
         callbacks : list of functions
             Each is called as f(method) after each epoch. It may change the learning rate: `method.optimizer.lr`.
+        schedule : function of the step, optional
+            Before each step the learning rate is set to `lr` times `schedule(step)`, counted from 0 at the start of the
+            run, for example `mc.optim.Warmup(10).then(mc.optim.Cosine(90))`. One epoch has N // batch_size steps. A
+            checkpoint can be continued with the same schedule alone; of a function that is no `mc.optim.Schedule` the
+            name is compared.
 
         Returns
         -------
@@ -143,14 +152,15 @@ class Method(Module):
         After any error, and after an interrupt from the keyboard, the state is that after the last whole epoch.
         """
         images, labels = self._checked(images, labels)
-        self._images = _fingerprint(images, labels)
+        run = {"images": _fingerprint(images, labels), "schedule": describe(schedule)}
         if epochs <= self.epoch:
             warnings.warn(
                 f"fit: {self.epoch} epochs are done; epochs={epochs} counts from the start, so there is nothing to do.",
                 stacklevel=2,
             )
         if checkpoint is not None and pathlib.Path(checkpoint).exists():
-            self._resume(checkpoint)
+            self._resume(checkpoint, run)
+        self._run = run
         good, saved = self._snapshot(), self.epoch
         steps = len(images) // self.batch_size
         bar = _bar(
@@ -162,7 +172,7 @@ class Method(Module):
             try:
                 while self.epoch < epochs:
                     bar.set_description(f"epoch {self.epoch + 1}/{epochs}", refresh=False)
-                    self._run_epoch(images, labels, steps, bar)
+                    self._run_epoch(images, labels, steps, bar, schedule)
                     for f in callbacks:
                         f(self)
                     good = self._snapshot()  # after the callbacks: one of them may have changed the learning rate
@@ -176,13 +186,15 @@ class Method(Module):
                 raise
         return self
 
-    def _run_epoch(self, images, labels, steps, bar):
+    def _run_epoch(self, images, labels, steps, bar, schedule):
         order = self.order_rng.permutation(len(images))
         total = {}
         for k in range(steps):
             indices = order[k * self.batch_size : (k + 1) * self.batch_size]
             there = namespace(images).asarray(indices)
             batch = Batch(images[there], None if labels is None else labels[there], indices)
+            if schedule is not None:
+                self.optimizer.lr = self.lr * schedule(self.epoch * steps + k)
             try:
                 measured = self.step(batch)
             except FloatingPointError as error:
@@ -251,18 +263,20 @@ class Method(Module):
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file is damaged, or a setting differs; the message names it.
+            If the file is damaged, or a setting, a shape or a dtype differs; the message names it. Nothing is changed
+            then.
         """
         arrays, notes = checkpoints.load(path)
         self._refuse_other(path, notes["config"], _as_json(self.config()))
+        self._refuse_unfit(path, arrays, notes)
         self._restore(arrays, notes)
         return self
 
-    def _resume(self, path):
+    def _resume(self, path, run):
         """Continue from the checkpoint, unless this run is further."""
         arrays, notes = checkpoints.load(path)
-        theirs, own = notes["config"] | {"images": notes["images"]}, _as_json(self.config()) | {"images": self._images}
-        self._refuse_other(path, theirs, own)
+        self._refuse_other(path, notes["config"] | notes["run"], _as_json(self.config() | run))
+        self._refuse_unfit(path, arrays, notes)
         if notes["epoch"] > self.epoch:
             self._restore(arrays, notes)
 
@@ -275,13 +289,22 @@ class Method(Module):
                     "Build the method with the same settings, or give another file name."
                 )
 
+    def _refuse_unfit(self, path, arrays, notes):
+        """Each array and each generator, before the first of them is taken over."""
+
+        def kinds(arrays, notes):
+            found = {name: f"{a.dtype} {a.shape}" for name, a in arrays.items()}
+            return found | {name: state["bit_generator"] for name, state in notes["generators"].items()}
+
+        self._refuse_other(path, kinds(arrays, notes), kinds(*self._snapshot()))
+
     def _snapshot(self):
         """All of the state: arrays, and notes that JSON can hold."""
         arrays = {f"module.{name}": a for name, a in self.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
         notes = {
             "config": self.config(),
-            "images": self._images,
+            "run": self._run,
             "epoch": self.epoch,
             "history": copy.deepcopy(self.history),
             "generators": {name: rng.bit_generator.state for name, rng in self.named_generators()},
@@ -297,6 +320,7 @@ class Method(Module):
         for name, rng in self.named_generators():
             rng.bit_generator.state = notes["generators"][name]
         self.epoch, self.history = notes["epoch"], copy.deepcopy(notes["history"])
+        self._run = notes["run"]
 
     # ------------------------------------------------------------------------------------------------------- its output
 
