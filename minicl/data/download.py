@@ -1,13 +1,15 @@
 """Downloads that end in a whole, verified file or in none. A broken one goes on from where it stopped.
 
 The bytes go to `NAME.part`. Only when they are all there and have been checked, the file gets its name, in one step, so
-nobody ever reads half a file.
+nobody ever reads half a file. Processes that want the same file wait for the first one.
 """
 
+import contextlib
 import errno
 import http.client
 import os
 import pathlib
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -47,6 +49,32 @@ def download(urls, path, check, progress=True, attempts=4, timeout=30.0, wait=1.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone_in(path.parent):
+        if path.is_file():  # another process has just brought it, or it is a bad one
+            with contextlib.suppress(ValueError):
+                check(path)
+                return path
+        return _from_one_of(urls, path, check, progress, attempts, timeout, wait)
+
+
+@contextlib.contextmanager
+def _alone_in(folder):
+    """One process at a time. Where the system has no such locks, a collision is found by `check`."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network drives
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _from_one_of(urls, path, check, progress, attempts, timeout, wait):
     part = path.with_name(path.name + ".part")
     failures = []
     for url in urls:
@@ -68,6 +96,8 @@ def download(urls, path, check, progress=True, attempts=4, timeout=30.0, wait=1.
                 if isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):
                     raise  # it is the disk, not the network
                 failures.append(f"{url}: {getattr(error, 'reason', error)}")
+                if isinstance(getattr(error, "reason", None), socket.gaierror):
+                    break  # there is no network, or no such server
                 continue
             try:
                 check(part)
@@ -79,8 +109,10 @@ def download(urls, path, check, progress=True, attempts=4, timeout=30.0, wait=1.
                 raise ValueError(f"download: {url} does not give the expected file. {error}") from error
             os.replace(part, path)
             return path
-    kept = f"The first {part.stat().st_size} bytes are kept; the next call goes on there." if part.exists() else ""
-    raise ConnectionError(f"download: {path.name} could not be had.\n  " + "\n  ".join(failures) + f"\n{kept}".rstrip())
+    said = [f"download: {path.name} could not be had.", *(f"  {line}" for line in dict.fromkeys(failures))]
+    if part.exists():
+        said.append(f"The first {part.stat().st_size} bytes are kept; the next call goes on there.")
+    raise ConnectionError("\n".join(said))
 
 
 def _receive(url, part, name, progress, timeout):

@@ -192,7 +192,11 @@ def _read(source, name, path, target, progress):
                     f"{source.function}: {error} Replace the file; mc.data.{source.function}(download=True) does so."
                 ) from error
     urls = [f"{url}{name}.gz" for url in source.urls]
-    return read_idx(bring(urls, target / f"{name}.gz", lambda part: read_idx(part, digest), progress), digest)
+    try:
+        bring(urls, target / f"{name}.gz", lambda part: read_idx(part, digest), progress)
+    except ConnectionError as error:
+        raise ConnectionError("\n".join([str(error), "Without a network:", *source.other_ways])) from error
+    return read_idx(target / f"{name}.gz", digest)
 
 
 def _how_to_get(source, found, places):

@@ -60,11 +60,19 @@ class RandomGrayscale(View):
 
     def change(self, xp, images, rng):
         _in_color("RandomGrayscale", images)
-        chosen = xp.asarray(rng.random((len(images), 1, 1, 1)) < self.p)
-        if images.shape[3] == 1:
-            return images.copy()
-        grey = xp.matmul(images, xp.asarray(LUMA.astype(images.dtype)))[..., None]
-        return xp.where(chosen, _within(xp, grey, images, axis=3), images)
+        chosen = xp.asarray(np.flatnonzero(rng.random(len(images)) < self.p))
+        result = images.copy()
+        if images.shape[3] == 3:
+            result[chosen] = _grey(xp, images[chosen])
+        return result
+
+
+def _grey(xp, images):
+    red, green, blue = (images[..., k] for k in range(3))
+    # Differences from green, so that equal channels stay exactly what they are; rounding may still lead beyond.
+    grey = green + (red - green) * float(LUMA[0]) + (blue - green) * float(LUMA[2])
+    low, high = (f(f(red, green), blue) for f in (xp.minimum, xp.maximum))
+    return xp.minimum(xp.maximum(grey, low), high)[..., None]
 
 
 class GaussianBlur(View):
@@ -98,26 +106,22 @@ class GaussianBlur(View):
     def change(self, xp, images, rng):
         n, height, width, channels = images.shape
         kind = images.dtype if images.dtype.itemsize >= 4 else np.float32  # float16 is too coarse for sums
-        sigma = xp.asarray(rng.uniform(*self.sigma, n))
-        down, across = (_bells(xp, length, sigma).astype(kind) for length in (height, width))
+        sigma = xp.asarray(rng.uniform(*self.sigma, n).astype(kind))
+        down, across = (_bells(xp, length, sigma) for length in (height, width))
         x = xp.matmul(down, images.astype(kind).reshape((n, height, width * channels)))
         x = x.reshape((n, height, width, channels)).swapaxes(1, 2).reshape((n, width, height * channels))
         x = xp.matmul(across, x).reshape((n, width, height, channels)).swapaxes(1, 2)
-        return _within(xp, x, images, axis=(1, 2)).astype(images.dtype)
+        rows = images.reshape((n, height * width * channels))
+        low, high = (f(axis=1)[:, None, None, None] for f in (rows.min, rows.max))
+        return xp.minimum(xp.maximum(x, low), high).astype(images.dtype)  # rounding may have led beyond
 
 
 def _bells(xp, length, sigma):
     """The matrix B of each image: (N, length, length)."""
-    place = xp.arange(length, dtype=np.float64)
-    far = place[:, None] - place
-    bells = xp.exp(-0.5 * (far / xp.maximum(sigma, 1e-3)[:, None, None]) ** 2)  # a bell of 0.001 reaches no neighbour
+    place = xp.arange(length, dtype=sigma.dtype)
+    far = (place[:, None] - place) ** 2
+    bells = xp.exp(far * (-0.5 / xp.maximum(sigma, 0.01) ** 2)[:, None, None])  # a bell of 0.01 reaches no neighbour
     return bells / bells.sum(axis=2, keepdims=True)
-
-
-def _within(xp, mean, values, axis):
-    """A mean lies between the smallest and the largest value; rounding may have put it beyond."""
-    low, high = (f(axis=axis, keepdims=True).astype(mean.dtype) for f in (values.min, values.max))
-    return xp.minimum(xp.maximum(mean, low), high)
 
 
 def simclr_view(size=None, strength=1.0, blur=True):
