@@ -349,9 +349,12 @@ def test_what_is_kept_may_be_whole_or_wrong(server, tmp_path, kept):
 
 def test_a_wrong_file_is_refused_and_not_kept(server, tmp_path):
     server.files["file"] = b"<html>log in first</html>"
-    with pytest.raises(ValueError, match="does not give the expected file. wrong bytes"):
+    with pytest.raises(ValueError, match="file does not give the expected file: wrong bytes"):
         download([server.url + "file"], tmp_path / "file", check)
-    assert names(tmp_path) == []
+    assert names(tmp_path) == [] and len(server.requests) == 1
+    server.files["good"] = CONTENT
+    download([server.url + "file", server.url + "good"], tmp_path / "file", check)
+    assert names(tmp_path) == ["file"]
 
 
 def test_a_file_without_a_length_is_checked_all_the_same(server, tmp_path):
@@ -440,6 +443,14 @@ def test_where_there_is_no_network_the_other_ways_are_named(small, monkeypatch):
         assert "Name or service not known" in said and "kept" not in said
 
 
+def test_a_page_in_the_place_of_a_file_is_refused_with_the_other_ways(server, small, monkeypatch):
+    server.files["t10k-images-idx3-ubyte.gz"] = b"<html>log in first</html>"
+    monkeypatch.setattr(mnist_module, "FASHION", sources(urls=(server.url,))["FASHION"])
+    with pytest.raises(ValueError, match="does not give the expected file: (.|\n)*apt-get install"):
+        mc.data.fashion_mnist("test", download=True, progress=False)
+    assert names(small / "cache" / "fashion-mnist") == []
+
+
 def test_a_folder_of_the_user_is_downloaded_into(server, small, monkeypatch):
     monkeypatch.setattr(mnist_module, "FASHION", sources(urls=(server.url,))["FASHION"])
     mc.data.fashion_mnist("test", folder=small / "mine", download=True, progress=False)
@@ -461,6 +472,13 @@ def test_nothing_is_fetched_and_nothing_heavy_loaded_at_import():
     root = str(pathlib.Path(mc.__file__).parent.parent)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=60)
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("labels", [[0.0, np.nan, 1.0, np.nan], np.array([0, None, 1, None], dtype=object)])
+def test_missing_labels_are_refused(labels):
+    for f in (mc.data.few_labels, mc.data.stratified_split):
+        with pytest.raises(ValueError, match=f"{f.__name__}: 2 of 4 labels are missing"):
+            f(labels, 0.5)
 
 
 # -------------------------------------------------------------------------------------------------- synthetic, photos

@@ -211,6 +211,7 @@ def test_vector_views_compose_and_apply():
         lambda: vectors.Mask(0.1, fill=[1.0, 2.0])(np.zeros((2, 3)), 0),
         lambda: vectors.vector_view(np.zeros((0, 3))),
         lambda: vectors.vector_view(np.zeros(3)),
+        lambda: views.RandomApply(views.RandomResizedCrop(size=2))(np.zeros((2, 4, 4, 1)), 0),
     ],
 )
 def test_bad_settings_are_refused(make):

@@ -45,7 +45,7 @@ def download(urls, path, check, progress=True, attempts=4, timeout=30.0, wait=1.
     ConnectionError
         If no address gives the file. What has arrived is kept, and the next call goes on from there.
     ValueError
-        If what arrives is not the expected file. Nothing is kept.
+        If what arrives is not the expected file, from none of the addresses. It is not kept.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def _alone_in(folder):
 
 def _from_one_of(urls, path, check, progress, attempts, timeout, wait):
     part = path.with_name(path.name + ".part")
-    failures = []
+    failures, wrong = [], None
     for url in urls:
         for attempt in range(attempts):
             if attempt:
@@ -85,9 +85,7 @@ def _from_one_of(urls, path, check, progress, attempts, timeout, wait):
             try:
                 _receive(url, part, path.name, progress, timeout)
             except urllib.error.HTTPError as error:
-                if error.code == 416 and resumed:  # there is nothing after what has arrived: is it the whole file?
-                    pass
-                else:
+                if not (error.code == 416 and resumed):  # 416: nothing follows what is here. Is it the whole file?
                     failures.append(f"{url}: the server answers {error.code} {error.reason}")
                     if error.code < 500:
                         break  # it will answer so again
@@ -103,16 +101,17 @@ def _from_one_of(urls, path, check, progress, attempts, timeout, wait):
                 check(part)
             except ValueError as error:
                 part.unlink()
+                failures.append(f"{url} does not give the expected file: {error}")
                 if resumed:  # perhaps its first half was of another file
-                    failures.append(f"{url}: {error}")
                     continue
-                raise ValueError(f"download: {url} does not give the expected file. {error}") from error
+                wrong = error
+                break
             os.replace(part, path)
             return path
     said = [f"download: {path.name} could not be had.", *(f"  {line}" for line in dict.fromkeys(failures))]
     if part.exists():
         said.append(f"The first {part.stat().st_size} bytes are kept; the next call goes on there.")
-    raise ConnectionError("\n".join(said))
+    raise (ValueError if wrong else ConnectionError)("\n".join(said)) from wrong
 
 
 def _receive(url, part, name, progress, timeout):
@@ -122,10 +121,10 @@ def _receive(url, part, name, progress, timeout):
         url, headers={"User-Agent": "minicl", **({"Range": f"bytes={have}-"} if have else {})}
     )
     with urllib.request.urlopen(request, timeout=timeout) as answer:
-        if answer.status != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        if answer.status != 206:
             have = 0  # the server sends all of it
-            if answer.status == 206:
-                raise ConnectionError(f"the server sends {answer.headers.get('Content-Range')}, not what was asked for")
+        elif not (sent := answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
+            raise ConnectionError(f"the server sends {sent or 'an unknown part'}, not what was asked for")
         length = answer.headers.get("Content-Length")
         total = None if length is None else have + int(length)
         with open(part, "ab" if have else "wb") as file, _bar(progress, name, have, total) as bar:

@@ -194,8 +194,8 @@ def _read(source, name, path, target, progress):
     urls = [f"{url}{name}.gz" for url in source.urls]
     try:
         bring(urls, target / f"{name}.gz", lambda part: read_idx(part, digest), progress)
-    except ConnectionError as error:
-        raise ConnectionError("\n".join([str(error), "Without a network:", *source.other_ways])) from error
+    except (ConnectionError, ValueError) as error:
+        raise type(error)("\n".join([str(error), "Other ways:", *source.other_ways])) from error
     return read_idx(target / f"{name}.gz", digest)
 
 

@@ -13,6 +13,11 @@ def _labels(labels, name):
     labels = to_numpy(labels)
     if labels.ndim != 1 or not labels.size:
         raise ValueError(f"{name}: the labels have shape {labels.shape}; give one label for each sample: (N,).")
+    missing = sum(y is None or y != y for y in labels.tolist()) if labels.dtype.kind in "fO" else 0  # NaN is not itself
+    if missing:
+        raise ValueError(
+            f"{name}: {missing} of {len(labels)} labels are missing (NaN or None). Leave these samples out."
+        )
     return labels
 
 

@@ -1,8 +1,9 @@
 """Views: random changes of an image that leave its meaning as it is. They are what contrastive learning learns to look
 through.
 
-A view is called as `view(images, rng)` with images (N, H, W, C) and gives images of the same shape and dtype. Each
-image gets its own draw, all images are changed at once, and the input is left untouched. Random numbers are drawn on
+A view is called as `view(images, rng)` with images (N, H, W, C) and gives images of the same dtype, and of the same shape
+unless it was asked for another size. Each image gets its own draw, all images are changed at once, and the input is left
+untouched. Random numbers are drawn on
 the CPU and moved, so a lesson starts the same on CPU and GPU.
 """
 
@@ -16,6 +17,11 @@ from ..arrays import is_array, namespace
 class View:
     """What all views share: the checks. A subclass defines `change(xp, images, rng)`; a plain function is a view too.
 
+    Raises
+    ------
+    ValueError
+        When it is called: if the images are no float array (N, H, W, C), or hold NaN or infinity.
+
     Examples
     --------
     >>> class Mirror(View):
@@ -25,7 +31,7 @@ class View:
     array([1., 0.])
     """
 
-    takes = "images"  # or "vectors"
+    takes = "images"  # or "vectors": float arrays (N, d) or (N, T, d), see vectors.py
 
     def __call__(self, images, rng=None):
         _checked(type(self).__name__, images, self.takes)
@@ -106,7 +112,13 @@ class RandomApply(View):
 
     def change(self, xp, images, rng):
         chosen = xp.asarray(rng.random((len(images),) + (1,) * (images.ndim - 1)) < self.p)
-        return xp.where(chosen, self.view(images, rng), images)
+        changed = self.view(images, rng)
+        if changed.shape != images.shape:
+            raise ValueError(
+                f"RandomApply: {self.view!r} makes {tuple(changed.shape)} of {tuple(images.shape)}; it cannot be left out "
+                "for some images."
+            )
+        return xp.where(chosen, changed, images)
 
 
 # ------------------------------------------------------------------------------------------------- where the pixels are
