@@ -361,6 +361,28 @@ def test_the_dtype_is_kept_and_gradients_of_another_fit(name, dtype, rng):
     assert np.isfinite(x.data).all()
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", MAKE)
+def test_pieces_of_a_large_array_are_the_whole(name, order, rng, monkeypatch):
+    start = np.asarray(rng.standard_normal((7, 13)).astype(np.float32), order=order)
+    whole, pieces = mc.tensor(start), mc.tensor(start)
+    one, other = MAKE[name]([whole]), MAKE[name]([pieces])
+    for k in range(6):
+        g = np.asarray(rng.standard_normal((7, 13)).astype(np.float32), order="CF"[k % 2])
+        one.step([g])
+        with monkeypatch.context() as patch:
+            patch.setattr(optim.optimizer, "BLOCK", 11)
+            other.step([g])
+    assert np.array_equal(whole.data, pieces.data)
+    assert all(np.array_equal(a, other.state[0][slot]) for slot, a in one.state[0].items())
+    loss = (pieces * pieces).sum()
+    with monkeypatch.context() as patch:
+        patch.setattr(optim.optimizer, "BLOCK", 11)
+        other.step([g])
+    with pytest.raises(ValueError, match="stale graph"):
+        mc.grad(loss, [pieces])
+
+
 @pytest.mark.parametrize("name", MAKE)
 def test_a_step_makes_no_large_arrays(name, rng):
     x, g = mc.tensor(rng.standard_normal((300, 300))), rng.standard_normal((300, 300))

@@ -13,6 +13,8 @@ from ..engine import Tensor
 from .clipping import check_limit, global_norm, what_is_not_finite
 from .groups import flatten
 
+BLOCK = 1 << 15  # entries of a piece; an array up to four times as large stays whole
+
 
 class Optimizer:
     """What all optimisers share. A subclass defines `change`, and names in `slots` the arrays that it keeps.
@@ -45,6 +47,7 @@ class Optimizer:
     """
 
     slots = ()
+    by_entry = True  # each entry of a step depends on that entry alone, so that it may be made in pieces
 
     def __init__(self, parameters, lr, weight_decay=0.0, clip_norm=None):
         rows, name = flatten(parameters), type(self).__name__
@@ -121,10 +124,27 @@ class Optimizer:
         shorter = 1.0 if self.clip_norm is None or norm <= self.clip_norm else self.clip_norm / norm
         self.steps += 1
         for p, g, options, state in zip(self.parameters, gradients, self.options, self.state):
-            if shorter < 1:
-                g = namespace(g).multiply(g, shorter, out=self.scratch(p.data, "clipped"))
-            rest = {key: value for key, value in options.items() if key != "lr_scale"}
-            p.data -= self.change(p.data, g, lr=self.lr * options["lr_scale"], **rest, **state)
+            chosen = {key: value for key, value in options.items() if key != "lr_scale"}
+            chosen["lr"] = self.lr * options["lr_scale"]
+            array = p.data
+            for part, its_g, its_state in self._pieces(array, g, state):
+                if shorter < 1:
+                    its_g = namespace(part).multiply(its_g, shorter, out=self.scratch(part, "clipped"))
+                part -= self.change(part, its_g, **chosen, **its_state)
+            p.data = array  # changed in place, and assigned: graphs that used it are stale
+
+    def _pieces(self, p, g, state):
+        """Views of one piece after the other of a large array on the CPU, so that what a step writes stays in the cache."""
+        arrays = [p, g, *state.values()]
+        if not self.by_entry or p.size <= 4 * BLOCK or namespace(p) is not np:
+            yield p, g, state
+        elif not all(a.flags.c_contiguous for a in arrays):
+            yield p, g, state
+        else:
+            arrays = [a.reshape(-1) for a in arrays]
+            for start in range(0, p.size, BLOCK):
+                p, g, *kept = (a[start : start + BLOCK] for a in arrays)
+                yield p, g, dict(zip(state, kept))
 
     def _fitting(self, gradients):
         name = type(self).__name__

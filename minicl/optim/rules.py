@@ -194,6 +194,7 @@ class LARS(Optimizer):
     """
 
     slots = ("velocity",)
+    by_entry = False
 
     def __init__(self, parameters, lr=0.3, momentum=0.9, nesterov=False, weight_decay=0.0, trust=1e-3, clip_norm=None):
         if not 0 < trust < math.inf:
