@@ -282,7 +282,7 @@ def _margins(shape, padding):
     return (n, top + h + bottom, left + w + right, c), inside
 
 
-CACHE = 2**20  # bytes of the windows that are formed at a time on the CPU
+CACHE = 2**22  # bytes of the windows that are formed at a time on the CPU
 ON_GPU = 2**28
 
 

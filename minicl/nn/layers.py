@@ -8,12 +8,12 @@ import math
 
 import numpy as np
 
-from ..arrays import namespace
+from ..arrays import is_array, namespace
 from ..engine import Tensor, tensor
 from ..functional import gelu, silu
-from ..ops import leaky_relu, relu, sigmoid, tanh
+from ..ops import index, leaky_relu, relu, sigmoid, tanh
 from ..recompute import once
-from .initializers import kaiming_uniform
+from .initializers import kaiming_uniform, standard_normal
 from .module import Module
 
 
@@ -226,3 +226,61 @@ class Dropout(Module):
 
     def describe(self):
         return str(self.p)
+
+
+class Embedding(Module):
+    """A table with a row for each word or class: Y = W[indices].
+
+    Parameters
+    ----------
+    rows, size : int
+        How many rows, and how long they are.
+    init : callable
+        Gives the weight: `init(shape, rng, dtype)`.
+    rng : Generator or seed
+    dtype : dtype
+
+    Attributes
+    ----------
+    weight : Tensor, shape (rows, size)
+
+    Raises
+    ------
+    TypeError
+        If the indices are no integers.
+    IndexError
+        If an index is negative, or there is no such row.
+
+    Notes
+    -----
+    Indices have shape (...), the result (..., size). The gradient of a row is the sum over all places where it was
+    taken: W̄[k] = Σ Ȳ[i] over indices[i] = k.
+
+    Examples
+    --------
+    >>> table = Embedding(10, 4, rng=0)
+    >>> table(np.array([[1, 2, 1]])).shape
+    (1, 3, 4)
+    """
+
+    def __init__(self, rows, size, init=standard_normal, rng=None, dtype=np.float32):
+        if rows < 1 or size < 1:
+            raise ValueError(f"Embedding: {rows} rows of size {size}; both must be at least 1.")
+        self.weight = tensor(init((rows, size), rng, dtype))
+
+    def forward(self, indices):
+        raw = indices.data if isinstance(indices, Tensor) else indices
+        xp = namespace(self.weight.data)
+        raw = raw if is_array(raw) else xp.asarray(raw)
+        namespace(self.weight.data, raw, op=str(self))
+        if raw.dtype.kind not in "iu":
+            raise TypeError(f"{self}: got {raw.dtype} values of shape {tuple(raw.shape)}; indices are integers.")
+        rows = self.weight.shape[0]
+        if raw.size and (int(raw.min()) < 0 or int(raw.max()) >= rows):
+            raise IndexError(
+                f"{self}: got indices from {int(raw.min())} to {int(raw.max())}; there are rows 0 to {rows - 1}."
+            )
+        return index(self.weight, key=raw)
+
+    def describe(self):
+        return ", ".join(map(str, self.weight.shape))
