@@ -46,6 +46,14 @@ def download(urls, path, check, progress=True, attempts=4, timeout=30.0, wait=1.
         If no address gives the file. What has arrived is kept, and the next call goes on from there.
     ValueError
         If what arrives is not the expected file, from none of the addresses. It is not kept.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "a").write_bytes(b"abc")
+    >>> download([(folder / "a").as_uri()], folder / "b", check=lambda path: None, progress=False).read_bytes()
+    b'abc'
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

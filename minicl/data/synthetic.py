@@ -38,6 +38,11 @@ def circle(n=500, classes=4, noise=0.05, dimensions=2, seed=0, dtype=np.float64)
     Points
         `.points` of shape (n, dimensions), `.labels` of shape (n,).
 
+    Raises
+    ------
+    ValueError
+        If there are fewer points than classes, fewer than two dimensions, or the noise is negative.
+
     Examples
     --------
     >>> circle(100, dimensions=10)
@@ -70,6 +75,11 @@ def blobs(n=500, classes=4, noise=0.2, dimensions=2, seed=0, dtype=np.float64):
     Points
         `.points` of shape (n, dimensions), `.labels` of shape (n,).
 
+    Raises
+    ------
+    ValueError
+        If there are fewer points than classes, fewer than two dimensions, or the noise is negative.
+
     Examples
     --------
     >>> points, labels = blobs(100, classes=3)
@@ -99,6 +109,11 @@ def moons(n=500, noise=0.1, dimensions=2, seed=0, dtype=np.float64):
     -------
     Points
         `.points` of shape (n, dimensions), `.labels` of shape (n,), 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer points than classes, fewer than two dimensions, or the noise is negative.
 
     Examples
     --------
