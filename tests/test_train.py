@@ -252,6 +252,13 @@ def test_a_run_with_schedule_groups_and_clipping_continues_bit_for_bit(images, t
         simclr(optimizer=mc.optim.AdamW, lr=0.01).load(path)
 
 
+def test_a_schedule_that_is_none_is_refused(images):
+    with pytest.raises(TypeError, match="SimCLR.fit: a schedule is a function of the step, not 0.1"):
+        simclr().fit(images, 1, progress=False, schedule=0.1)
+    with pytest.raises(ValueError, match="learning rate must not be negative, got nan"):
+        simclr().fit(images, 1, progress=False, schedule=lambda step: float("nan"))
+
+
 def test_a_gradient_that_is_nan_is_named(images):
     class Spoiled(SimCLR):
         def loss(self, batch):
@@ -263,7 +270,10 @@ def test_a_gradient_that_is_nan_is_named(images):
     method = Spoiled(nn.MLP([64, 16, 8], rng=0), None, VIEW, batch_size=32)
     with (
         np.errstate(all="ignore"),
-        pytest.raises(FloatingPointError, match=r"gradient 0 has NaN .* in epoch 2, step 1 of 2.*epoch 1 is put back"),
+        pytest.raises(
+            FloatingPointError,
+            match=r"gradient 0 \(encoder.layers.0.weight\) has NaN .* in epoch 2, step 1 of 2.*epoch 1 is put back",
+        ),
     ):
         method.fit(images, 3, progress=False)
     assert method.epoch == 1 and all(np.isfinite(p.data).all() for p in method.parameters())

@@ -61,6 +61,8 @@ class Method(Module):
         self.lr, self.batch_size, self.seed = lr, batch_size, seed
         self.order_rng, self.view_rng = np.random.default_rng(seed).spawn(2)
         self.optimizer = optimizer(self.trained(), lr=lr)
+        names = {id(p): name for name, p in self.named_parameters()}
+        self.optimizer.names = [names.get(id(p)) for p in self.optimizer.parameters]  # for its errors
         self.epoch = 0
         self.history = {}
         self._run = {"images": None, "schedule": "None"}  # what `fit` was given: a fingerprint, and a description
@@ -144,6 +146,8 @@ class Method(Module):
         ------
         ValueError
             If the images do not fit, or the checkpoint is damaged or that of another run.
+        OSError
+            If the checkpoint cannot be written. The run can be continued from memory, and from the last file.
         FloatingPointError
             If the loss or a parameter is no longer finite.
 
@@ -152,6 +156,8 @@ class Method(Module):
         After any error, and after an interrupt from the keyboard, the state is that after the last whole epoch.
         """
         images, labels = self._checked(images, labels)
+        if schedule is not None and not callable(schedule):
+            raise TypeError(f"{type(self).__name__}.fit: a schedule is a function of the step, not {schedule!r}.")
         run = {"images": _fingerprint(images, labels), "schedule": describe(schedule)}
         if epochs <= self.epoch:
             warnings.warn(
