@@ -341,7 +341,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     stride : int or pair, optional
         By default the kernel size: windows side by side.
     padding : int, pair or "same"
-        A margin of −∞: at most half a window.
+        A margin of −∞.
     dilation : int or pair
 
     Returns
@@ -353,7 +353,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     TypeError
         If `x` holds integers.
     ValueError
-        If `x` has no four axes, the window does not fit, or a window could lie in the margin alone.
+        If `x` has no four axes, the window does not fit, or a window lies in the margin alone.
 
     Notes
     -----
@@ -383,7 +383,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     stride : int or pair, optional
         By default the kernel size: windows side by side.
     padding : int, pair or "same"
-        A margin of zeros: at most half a window.
+        A margin of zeros.
     count_include_pad : bool
         Whether the zeros of the margin count in the mean, as in torch.
 
@@ -396,7 +396,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     TypeError
         If `x` holds integers.
     ValueError
-        If `x` has no four axes, the window does not fit, or a window could lie in the margin alone.
+        If `x` has no four axes, the window does not fit, or a window lies in the margin alone.
 
     Examples
     --------
@@ -494,11 +494,14 @@ def _geometry(name, x, kernel, stride, padding, dilation):
 def _pooling(name, x, kernel, stride, padding, dilation):
     """As `_geometry`; and no window lies in the margin alone, where there is nothing to pool."""
     kernel, stride, pads, dilation = _geometry(name, x, kernel, stride, padding, dilation)
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
-    if any(2 * builtins.max(sides) > span for sides, span in zip(pads, spans)) and not isinstance(padding, str):
-        raise ValueError(
-            f"{name}: padding {padding!r} is more than half of the kernel {kernel}; a window could lie in the margin alone."
-        )
+    for n, k, s, d, (before, after) in zip(x.shape[1:3], kernel, stride, dilation, pads):
+        starts = np.arange(-before, n + after - d * (k - 1), s)
+        rows = starts[:, None] + d * np.arange(k)
+        if not ((rows >= 0) & (rows < n)).any(axis=1).all():
+            raise ValueError(
+                f"{name}: padding {padding!r} is too much for kernel {kernel} and dilation {dilation} on x of shape "
+                f"{tuple(x.shape)}: a window lies in the margin alone. Use less of it."
+            )
     return kernel, stride, pads, dilation
 
 
