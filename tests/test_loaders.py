@@ -542,6 +542,9 @@ def test_the_surface_is_curved_and_fills_all_dimensions():
     flat, bent = (mc.data.bend(mc.data.circle(400, noise=0.0).points, 8, s) for s in (0.0, 1.0))
     rank = [np.linalg.matrix_rank(x - x.mean(axis=0), tol=1e-8) for x in (flat, bent)]
     assert rank == [2, 8]
+    plane = mc.data.circle(400, noise=0.0).points
+    alike = np.abs(np.corrcoef(np.column_stack([plane, bent]).T)[:2, 2:])
+    assert alike.max() < 0.9, "no column shows the plane"
 
 
 def test_points_that_cannot_be_are_refused():
