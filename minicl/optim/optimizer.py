@@ -44,6 +44,16 @@ class Optimizer:
         If a number is out of its range, a parameter is named twice, or a group has an option that is not known.
     TypeError
         If a parameter is no leaf Tensor of floats.
+
+    Examples
+    --------
+    >>> import minicl as mc
+    >>> x, y = mc.tensor([1.0, 2.0]), mc.tensor([1.0, 2.0])
+    >>> groups = [{"parameters": [x], "lr_scale": 0.5}, {"parameters": [y], "weight_decay": 1.0}]
+    >>> optimizer = mc.optim.SGD(groups, lr=0.1)
+    >>> optimizer.step([np.ones(2), np.ones(2)])
+    >>> x, y
+    (Tensor([0.95, 1.95]), Tensor([0.8, 1.7]))
     """
 
     slots = ()

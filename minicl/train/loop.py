@@ -70,7 +70,7 @@ class Method(Module):
     # -------------------------------------------------------------------------------------------- what a method defines
 
     def trained(self):
-        """The parameters that the optimiser changes."""
+        """The parameters that the optimiser changes: Tensors, or groups of them."""
         return self.parameters()
 
     def loss(self, batch):
