@@ -544,7 +544,7 @@ def test_the_surface_is_curved_and_fills_all_dimensions():
     assert rank == [2, 8]
     plane = mc.data.circle(400, noise=0.0).points
     alike = np.abs(np.corrcoef(np.column_stack([plane, bent]).T)[:2, 2:])
-    assert alike.max() < 0.9, "no column shows the plane"
+    assert alike.max() < 0.99, "no column shows the plane"
 
 
 def test_points_that_cannot_be_are_refused():

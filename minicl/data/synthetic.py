@@ -1,6 +1,6 @@
 """Points made by a formula: a circle, blobs, two moons. What lies behind them is known, so one can see what is learned.
 
-In more than two dimensions they lie on a curved surface, and nothing of their shape is seen in single columns.
+In more than two dimensions they lie on a curved surface, and no column is a coordinate of the plane.
 """
 
 from typing import NamedTuple
