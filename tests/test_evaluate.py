@@ -45,7 +45,7 @@ def test_random_labels_score_as_chance_when_a_row_is_not_its_own_neighbour(rng):
 def test_blocks_change_nothing(rng, monkeypatch):
     x, y = clusters(rng, 101)
     whole = evaluate.nearest(x, x, 3, exclude_self=True), evaluate.uniformity(x), evaluate.positive_rank(x, x[::-1])
-    monkeypatch.setattr(evaluate, "_BLOCK", 13)
+    monkeypatch.setattr(evaluate.inputs, "BLOCK", 13)
     parts = evaluate.nearest(x, x, 3, exclude_self=True), evaluate.uniformity(x), evaluate.positive_rank(x, x[::-1])
     assert np.array_equal(whole[0], parts[0])
     assert_close(np.array([whole[1], *whole[2]]), np.array([parts[1], *parts[2]]), 1e-13)
