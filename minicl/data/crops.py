@@ -1,5 +1,5 @@
-"""Multi-crop: two large windows of each image and several small ones. The small ones must tell which whole they are part
-of, and cost little, since they have fewer pixels.
+"""Multi-crop: two large windows of each image and several small ones. The small ones must tell which whole they are
+part of, and cost little, since they have fewer pixels.
 """
 
 from .views import Compose, RandomResizedCrop
@@ -33,7 +33,8 @@ def multi_crop(
 
     Notes
     -----
-    Source: SwAV (Caron et al. 2020, arXiv:2006.09882); the areas are those of DINO (Caron et al. 2021, arXiv:2104.14294).
+    Source: SwAV (Caron et al. 2020, arXiv:2006.09882). The areas are those of DINO (Caron et al. 2021,
+    arXiv:2104.14294).
 
     Examples
     --------

@@ -85,8 +85,8 @@ class GaussianBlur(View):
 
     Notes
     -----
-    One product along the rows and one along the columns, by the matrix B with Bᵢⱼ ∝ exp(−(i − j)²/2σ²), each row of which
-    sums to 1. So nothing is made up beyond the border, and a constant image stays constant. SimCLR draws σ from
+    One product along the rows and one along the columns, by the matrix B with Bᵢⱼ ∝ exp(−(i − j)²/2σ²), whose rows
+    sum to 1. So nothing is made up beyond the border, and a constant image stays constant. SimCLR draws σ from
     [0.1, 2] for images of 224 pixels, and blurs half of them.
 
     Examples

@@ -153,9 +153,9 @@ def bend(points, dimensions, strength=1.0, seed=0):
 
     Notes
     -----
-    With the other `dimensions` − d coordinates curved, f(x) = Q (x, `strength` · sin(2 W x + b)): W and b are drawn, Q is
-    a rotation that is drawn, so that no column shows x by itself. Since x stands in it, different points stay different
-    (an embedding), and no distance shrinks.
+    With the other `dimensions` − d coordinates curved, f(x) = Q (x, `strength` · sin(2 W x + b)): W and b are drawn,
+    and so is the rotation Q, which mixes the columns. Since x stands in it, different points stay different (an
+    embedding), and no distance shrinks.
 
     Examples
     --------

@@ -49,8 +49,8 @@ def text(path=None, encoding="utf-8"):
     path = SAMPLE if path is None else pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"text: there is no file {path}. Without a path, text() gives the sample of the package. For a larger text, "
-            "install the Debian package bible-kjv-text (apt-get install bible-kjv-text) and run "
+            f"text: there is no file {path}. Without a path, text() gives the sample of the package. For a larger "
+            "text, install the Debian package bible-kjv-text (apt-get install bible-kjv-text) and run "
             "bible -f 'gen1:1-rev22:21' > bible.txt"
         )
     content = path.read_bytes()
@@ -136,7 +136,8 @@ class Vocabulary:
         kept = sorted(((word, n) for word, n in found.items() if n >= min_count), key=lambda pair: (-pair[1], pair[0]))
         if not kept:
             raise ValueError(
-                f"Vocabulary: none of the {len(found)} words occurs {min_count} times. Lower min_count, or give more text."
+                f"Vocabulary: none of the {len(found)} words occurs {min_count} times. Lower min_count, or give "
+                "more text."
             )
         self.words = [word for word, _ in kept]
         self.counts = np.array([n for _, n in kept])

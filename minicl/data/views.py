@@ -1,9 +1,9 @@
 """Views: random changes of an image that leave its meaning as it is. They are what contrastive learning learns to look
 through.
 
-A view is called as `view(images, rng)` with images (N, H, W, C) and gives images of the same dtype, and of the same shape
-unless it was asked for another size. Each image gets its own draw, all images are changed at once, and the input is left
-untouched. Random numbers are drawn on
+A view is called as `view(images, rng)` with images (N, H, W, C) and gives images of the same dtype, and of the same
+shape unless it was asked for another size. Each image gets its own draw, all images are changed at once, and the input
+is left untouched. Random numbers are drawn on
 the CPU and moved, so a lesson starts the same on CPU and GPU.
 """
 
@@ -115,8 +115,8 @@ class RandomApply(View):
         changed = self.view(images, rng)
         if changed.shape != images.shape:
             raise ValueError(
-                f"RandomApply: {self.view!r} makes {tuple(changed.shape)} of {tuple(images.shape)}; it cannot be left out "
-                "for some images."
+                f"RandomApply: {self.view!r} makes {tuple(changed.shape)} of {tuple(images.shape)}; it cannot be left "
+                "out for some images."
             )
         return xp.where(chosen, changed, images)
 
@@ -309,8 +309,9 @@ class ColorJitter(View):
 
     Notes
     -----
-    Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). Hue turns the plane of I and Q in the YIQ system: grey values stay,
-    and the turn is one matrix. (Libraries that turn the H of HSV differ a little, since their circle is a hexagon.)
+    Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). Hue turns the plane of I and Q in the YIQ system: grey values
+    stay, and the turn is one matrix. (Libraries that turn the H of HSV differ a little: their circle is a
+    hexagon.)
 
     Examples
     --------
@@ -470,7 +471,8 @@ def multi_views(images, view, rng, n_views=None):
     Raises
     ------
     ValueError
-        If V is below 2, the numbers of views and of Generators differ, or two views are the same draw (see `two_views`).
+        If V is below 2, the numbers of views and of Generators differ, or two views are the same draw (as in
+        `two_views`).
 
     Examples
     --------
@@ -505,8 +507,8 @@ def _independent(name, images, views, rng):
         if _state(r) == before:
             if any(result.shape == other.shape and bool((result == other).all()) for other in idle):
                 raise ValueError(
-                    f"{name}: two views are equal, and {view!r} has drawn nothing from the generator that it was given. "
-                    "Draw from rng, not from a seed of its own."
+                    f"{name}: two views are equal, and {view!r} has drawn nothing from the generator that it was "
+                    "given. Draw from rng, not from a seed of its own."
                 )
             idle.append(result)
         results.append(result)
