@@ -147,6 +147,7 @@ def test_keys_get_no_gradient(digits):
     method = moco()
     keys = list(key_parameters(method).values())
     trained = [id(p) for p in method.optimizer.parameters]
+    assert trained == [id(p) for p in method.trained()]
     assert len(keys) == len(trained) == 8 and not {id(p) for p in keys} & set(trained)
     loss, (queries, k) = method.loss(batch_of(digits, range(32)))
     assert isinstance(k, np.ndarray)
@@ -335,6 +336,15 @@ def test_drawn_slots_are_any_but_the_own():
         assert counts[i] == 0 and (np.abs(np.delete(counts, i) - 1000) < 150).all()
 
 
+@pytest.mark.parametrize("negatives", [None, 20])
+def test_an_embedding_in_its_slot_comes_first(negatives, digits):
+    """The own slot is no candidate beside itself."""
+    method = bank(negatives=negatives, dropout=False, dtype=np.float64)
+    _, outputs = method.loss(batch_of(digits, range(32)))
+    method.bank[:32] = mc.normalize(outputs[0].data)
+    assert method.measure(*outputs) == {"rank": 1.0, "top1": 1.0}
+
+
 def test_the_proximal_term_pulls_towards_the_slot(digits):
     with_it, without = (bank(proximal=p, dropout=False, dtype=np.float64) for p in (2.0, 0.0))
     batch = batch_of(digits, range(32))
@@ -422,6 +432,22 @@ def test_draws_from_elsewhere_are_found_out(rng):
     net = encoder64(lambda x: x * hidden.random(x.shape))
     with pytest.raises(RuntimeError, match="second pass gave other embeddings.*mc.once"):
         cached_gradient(net, rng.standard_normal((8, 6)), mc.nt_xent, 3)
+
+
+def test_what_goes_through_once_happens_once(rng):
+    """A draw from a place that nobody knows, and an effect."""
+    hidden, calls = np.random.default_rng(3), []
+
+    def draw(shape):
+        calls.append(shape)
+        return hidden.random(shape)
+
+    net, x = encoder64(lambda x: x * mc.once(lambda: draw(x.shape))), rng.standard_normal((8, 6))
+    _, found, _ = cached_gradient(net, x, mc.nt_xent, 3)
+    assert calls == [(3, 5), (3, 5), (2, 5)]
+    hidden = np.random.default_rng(3)
+    for g, e in zip(found, mc.grad(mc.nt_xent(in_parts(net, x, 3)), net.parameters())):
+        assert_close(g, e, 1e-12)
 
 
 def test_batch_statistics_are_refused(rng):
