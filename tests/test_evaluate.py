@@ -196,6 +196,129 @@ def test_tensors_images_and_short_floats_are_taken(rng):
     assert evaluate.knn_leave_one_out((x > 0).astype(int), y) > 0.3
 
 
+# ------------------------------------------------------------------------------------ retrieval, tolerance, and the rank
+
+
+def test_precision_is_that_of_a_loop(rng):
+    (z, y), (keys, key_labels) = clusters(rng, 40), clusters(rng, 30)
+    u = z / np.linalg.norm(z, axis=1, keepdims=True)
+    v = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    for k in (1, 3, 29):
+        hits = []
+        for i in range(40):
+            order = sorted((j for j in range(40) if j != i), key=lambda j: -(u[i] @ u[j]))
+            hits.append(np.mean(y[order[:k]] == y[i]))
+        assert evaluate.precision_at_k(z, y, k) == pytest.approx(np.mean(hits), abs=1e-12)
+        hits = [np.mean(key_labels[np.argsort(-(v @ u[i]))[:k]] == y[i]) for i in range(40)]
+        found = evaluate.precision_at_k(z, y, k, keys=keys, key_labels=key_labels)
+        assert found == pytest.approx(np.mean(hits), abs=1e-12)
+
+
+def test_precision_has_known_limits(rng):
+    y = np.arange(60) % 3
+    z = np.eye(3)[y] + 1e-3 * rng.standard_normal((60, 3))
+    assert evaluate.precision_at_k(z, y, 19) == 1.0  # all others of the class, and no more
+    assert evaluate.precision_at_k(z, y, 38) == 0.5  # as many again that are wrong
+    noise = rng.standard_normal((60, 3))
+    assert evaluate.precision_at_k(noise, y, 59) == pytest.approx(19 / 59)  # everything is found: the share of pairs
+    assert evaluate.precision_at_k(noise, np.arange(60), 5) == 0.0  # nobody finds itself
+    assert evaluate.precision_at_k(noise, y, 1) == evaluate.knn_leave_one_out(noise, y, 1)
+
+
+def test_tolerance_is_that_of_a_loop(rng):
+    z, y = clusters(rng, 30)
+    u = z / np.linalg.norm(z, axis=1, keepdims=True)
+    pairs = [u[i] @ u[j] for i in range(30) for j in range(30) if i != j and y[i] == y[j]]
+    assert_close(np.array(evaluate.tolerance(z, y)), np.array(np.mean(pairs)), 1e-13)
+
+
+def test_tolerance_of_known_configurations(rng):
+    y = np.arange(12) % 3
+    assert evaluate.tolerance(np.eye(3)[y] * 7, y) == pytest.approx(1, abs=1e-14)
+    assert evaluate.tolerance(np.eye(12), y) == pytest.approx(0, abs=1e-14)  # with itself it would be 1/4
+    assert evaluate.tolerance(np.eye(4) - 0.25, np.zeros(4)) == pytest.approx(-1 / 3, abs=1e-14)  # a simplex
+    assert evaluate.tolerance(np.zeros((4, 2)), [0, 0, 1, 1]) == 0
+
+
+def test_effective_rank_of_known_configurations(rng):
+    q, _ = np.linalg.qr(rng.standard_normal((20, 6)))
+    assert evaluate.effective_rank(q) == pytest.approx(6, abs=1e-12)
+    assert evaluate.effective_rank(np.outer(rng.standard_normal(20), rng.standard_normal(6))) == pytest.approx(1)
+    p = np.array([0.5, 0.25, 0.25])  # entropy 1.5 log 2
+    assert evaluate.effective_rank(q[:, :3] * p) == pytest.approx(2**1.5, abs=1e-12)
+    lifted = q - q.mean(axis=0) + 1e6
+    assert evaluate.effective_rank(lifted) < 1.001 and 5 < evaluate.effective_rank(lifted, center=True) <= 6
+    for scale in (1e-300, 1e300):
+        assert evaluate.effective_rank(q * scale) == pytest.approx(6, abs=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(3, 17), st.integers(2, 7))
+def test_what_must_change_nothing_changes_nothing(seed, n, d):
+    """Length, direction of the axes, and order of the rows."""
+    rng = np.random.default_rng(seed)
+    z, y = rng.standard_normal((n, d)), np.arange(n) % 2
+    turn, _ = np.linalg.qr(rng.standard_normal((d, d)))
+    order = rng.permutation(n)
+    rank = evaluate.effective_rank(z)
+    assert 1 <= rank <= min(n, d) + 1e-12
+    for moved, labels in ((3.7 * z, y), (z @ turn, y), (z[order], y[order])):
+        assert evaluate.effective_rank(moved) == pytest.approx(rank, rel=1e-10)
+        assert evaluate.tolerance(moved, labels) == pytest.approx(evaluate.tolerance(z, y), abs=1e-12)
+        assert evaluate.precision_at_k(moved, labels, 1) == evaluate.precision_at_k(z, y, 1)
+        assert evaluate.uniformity(moved) == pytest.approx(evaluate.uniformity(z), abs=1e-10)
+    lengths = rng.uniform(0.1, 10, (n, 1))
+    assert evaluate.tolerance(lengths * z, y) == pytest.approx(evaluate.tolerance(z, y), abs=1e-12)
+    assert evaluate.alignment(lengths * z, z[::-1]) == pytest.approx(evaluate.alignment(z, z[::-1]), abs=1e-12)
+
+
+def test_they_take_other_array_libraries(xp, rng):
+    z, y = clusters(rng, 20)
+    there = xp.asarray(z)
+    for f in (lambda z: evaluate.tolerance(z, y), evaluate.effective_rank, lambda z: evaluate.precision_at_k(z, y, 3)):
+        assert f(there) == pytest.approx(f(z), abs=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------- ridge and few labels
+
+
+def test_the_ridge_probe_is_its_closed_form(rng):
+    (x, y), (test_x, test_y) = clusters(rng, 50), clusters(rng, 400)
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    a, b = (x - mean) / deviation, (test_x - mean) / deviation
+    for C in (0.01, 1.0):
+        t = 2 * np.eye(3)[y] - 1
+        w = np.linalg.solve(a.T @ a + np.eye(7) / (2 * C), a.T @ (t - t.mean(axis=0)))
+        expected = np.mean((b @ w + t.mean(axis=0)).argmax(axis=1) == test_y)
+        assert evaluate.linear_probe(x, y, test_x, test_y, model="ridge", C=C) == expected < 1
+
+
+def test_the_curve_of_few_labels(rng):
+    (x, y), (test_x, test_y) = clusters(rng, 300), clusters(rng, 200)
+    curve = evaluate.label_efficiency(x, y, test_x, test_y, per_class=(1, 30), seeds=4, model="ridge")
+    assert curve.scores.shape == (2, 4) and curve.mean[1] > curve.mean[0]
+    assert np.ptp(curve.scores[1]) < np.ptp(curve.scores[0])
+    for k in range(2):
+        mean, half = evaluate.t_interval(curve.scores[k])
+        assert (curve.mean[k], curve.low[k], curve.high[k]) == (mean, mean - half, mean + half)
+    chosen = mc.data.few_labels(y, 30, np.random.default_rng([2, 30]))
+    assert curve.scores[1, 2] == evaluate.linear_probe(x[chosen], y[chosen], test_x, test_y, "ridge")
+    alone = evaluate.label_efficiency(x, y, test_x, test_y, per_class=30, seeds=[2, 0], model="ridge")
+    assert np.array_equal(alone.scores[0], curve.scores[1, [2, 0]])  # a seed draws the same labels each time
+    assert repr(curve).splitlines()[1].split()[0] == "1"
+
+
+def test_the_interval_is_that_of_scipy_and_covers_what_it_says(rng):
+    from scipy import stats
+
+    values = rng.standard_normal(7)
+    mean, half = evaluate.t_interval(values, 0.9)
+    low, high = stats.t.interval(0.9, 6, values.mean(), stats.sem(values))
+    assert_close(np.array([mean - half, mean + half]), np.array([low, high]), 1e-12)
+    draws = [evaluate.t_interval(row) for row in rng.standard_normal((2000, 4))]
+    assert abs(np.mean([abs(mean) <= half for mean, half in draws]) - 0.95) < 0.02
+
+
 X, Y = np.arange(12.0).reshape(6, 2), np.arange(6) % 2
 
 
@@ -217,8 +340,33 @@ X, Y = np.arange(12.0).reshape(6, 2), np.arange(6) % 2
         (lambda: evaluate.alignment(X, X[:3]), r"alignment: shapes \(6, 2\) and \(3, 2\)"),
         (lambda: evaluate.positive_rank(X, X[:, :1]), "positive_rank: shapes"),
         (lambda: evaluate.uniformity(X[:1]), "one row has no pair"),
+        (lambda: evaluate.knn(X, Y * 0, X + 1, Y), "knn: all labels are 0"),
+        (lambda: evaluate.knn_leave_one_out(X, Y * 0), "all labels are 0"),
+        (lambda: evaluate.knn_leave_one_out(X, [0, 1, 0, 1, 0, np.nan]), "1 of 6 labels in y are missing"),
+        (lambda: evaluate.precision_at_k(X, Y, k=6), "k=6 neighbours.*5 keys"),
+        (lambda: evaluate.precision_at_k(X, Y, k=0), "k=0"),
+        (lambda: evaluate.precision_at_k(X, Y[:4], k=1), r"y has shape \(4,\)"),
+        (lambda: evaluate.precision_at_k(X, Y * 0, k=1), "all labels are 0"),
+        (lambda: evaluate.precision_at_k(X, Y, 1, keys=X, key_labels=Y), "each would find itself"),
+        (lambda: evaluate.precision_at_k(X, Y, 1, keys=X + 1), "together"),
+        (lambda: evaluate.tolerance(X, Y[:5]), r"tolerance: y has shape \(5,\)"),
+        (lambda: evaluate.tolerance(X, np.arange(6)), "no class has two rows"),
+        (lambda: evaluate.tolerance(X * np.nan, Y), "tolerance: z holds NaN"),
+        (lambda: evaluate.effective_rank(X * 0), "all rows are zero"),
+        (lambda: evaluate.effective_rank(X * 0 + 0.1, center=True), "all rows are equal"),
+        (lambda: evaluate.effective_rank(X[:, 0]), r"z has shape \(6,\)"),
+        (lambda: evaluate.effective_rank(X / 0.0 * 0), "NaN"),
+        (lambda: evaluate.label_efficiency(X, Y, X, Y, seeds=1), "at least two seeds"),
+        (lambda: evaluate.label_efficiency(X, Y, X, Y, per_class=[4]), "4 samples of class 0.*has 3"),
+        (lambda: evaluate.label_efficiency(X, Y, X, Y, per_class=[]), "per_class is empty"),
+        (lambda: evaluate.label_efficiency(X, Y * 0, X, Y), "all labels are 0"),
+        (lambda: evaluate.label_efficiency(X, Y[:3], X, Y), r"train_y has shape \(3,\)"),
+        (lambda: evaluate.t_interval([1.0]), "at least two"),
+        (lambda: evaluate.t_interval([1.0, np.inf]), "finite"),
+        (lambda: evaluate.t_interval([1.0, 2.0], level=95), "level"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*(divide by zero|invalid value)")
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
