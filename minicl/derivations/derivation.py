@@ -173,8 +173,13 @@ class Shown:
 
 def verdict(statement, outcome, plain=False):
     """What came out, as one line."""
-    good = "✓" if outcome.passed else "✗ DOES NOT HOLD"
-    text = f"{good} {outcome.measure}"
+    if not outcome.passed:
+        mark = "✗ DOES NOT HOLD:" if statement.kind != "FALSE" else "✗ IS NOT FALSE:"
+    elif outcome.measure == "evaluated":
+        mark = "a name for it,"
+    else:
+        mark = "✗ as it must," if statement.kind == "FALSE" else "✓"
+    text = f"{mark} {outcome.measure}"
     if outcome.inputs:
         text += f" over {outcome.inputs} inputs"
     if outcome.worst and statement.kind == "FALSE" and outcome.passed:

@@ -47,21 +47,35 @@ class Statement:
         `samples`: inputs of its own, as for `Derivation`. `tolerance`. `exactly`: "digits" evaluates
         both sides to 50 digits too, "prove" asks SymPy to simplify their difference to 0, None does neither. `where`: a
         condition on open indices, as `k != i`, or several; the statement is tried for all values that fulfil them.
+        `given`: LaTeX of the condition under which the statement is made, where `samples` is narrower than the formula
+        says; it is shown behind the formula.
     """
 
     sign, kind = "=", ""
 
     def __init__(
-        self, name, lhs, rhs, why, *, scale=None, samples=None, tolerance=TOLERANCE, exactly="digits", where=()
+        self,
+        name,
+        lhs,
+        rhs,
+        why,
+        *,
+        scale=None,
+        samples=None,
+        tolerance=TOLERANCE,
+        exactly="digits",
+        where=(),
+        given="",
     ):
         self.name, self.lhs, self.rhs, self.why = name, wrap(lhs), wrap(rhs), why
         self.scale, self.samples, self.tolerance, self.exactly = scale, samples, tolerance, exactly
         self.where = tuple(where) if isinstance(where, (tuple, list)) else (where,)
+        self.given = given
 
     @property
     def latex(self):
         """The formula, without dollar signs."""
-        return f"{self.lhs.latex()} {self.sign} {self.rhs.latex()}"
+        return f"{self.lhs.latex()} {self.sign} {self.rhs.latex()}" + (rf" \quad ({self.given})" if self.given else "")
 
     def altered(self, rhs=None, lhs=None):
         """The same statement with another side: for tests that break it."""
