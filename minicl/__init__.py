@@ -117,8 +117,10 @@ _LAZY = "course data derivations evaluate formulas gradcheck nn optim train veri
 def __getattr__(name):
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
+    if name == "ContrastiveEncoder":
+        return importlib.import_module(".estimator", __name__).ContrastiveEncoder
     raise AttributeError(f"module 'minicl' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), *_LAZY])
+    return sorted([*globals(), *_LAZY, "ContrastiveEncoder"])
