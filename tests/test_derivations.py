@@ -334,6 +334,17 @@ def test_conditions_on_open_indices():
     assert [row.passed for row in D.check().rows] == [True, False]
 
 
+def test_a_condition_is_shown_and_held():
+    D = demo()
+    shown = D.step(
+        "right of 0", positive(x), x, "", given=(Number(0), "<", x), samples=lambda rng: {"x": rng.uniform(1, 2)}
+    )
+    assert shown.passed and shown.latex.endswith(r"x \quad (0 < x)")
+    loose = D.step("anywhere", positive(x), x, "", given=(Number(0), "<", x))
+    assert not loose.passed and "does not fulfil the condition" in loose.outcome.measure
+    assert D.step("in words", x, x + 0, "", given=r"\text{always}").latex.endswith(r"(\text{always})")
+
+
 def test_a_name_is_used_once():
     D = demo()
     D.step("one", x, x + 0, "")

@@ -47,8 +47,9 @@ class Statement:
         `samples`: inputs of its own, as for `Derivation`. `tolerance`. `exactly`: "digits" evaluates
         both sides to 50 digits too, "prove" asks SymPy to simplify their difference to 0, None does neither. `where`: a
         condition on open indices, as `k != i`, or several; the statement is tried for all values that fulfil them.
-        `given`: LaTeX of the condition under which the statement is made, where `samples` is narrower than the formula
-        says; it is shown behind the formula.
+        `given`: the condition under which the statement is made, where `samples` is narrower than the formula says; it is
+        shown behind the formula. A chain such as `(d[k], "<", m)` or `(a, "=", p, "=", n[k])` is held on every input; a
+        string is LaTeX for what no formula says.
     """
 
     sign, kind = "=", ""
@@ -70,12 +71,32 @@ class Statement:
         self.name, self.lhs, self.rhs, self.why = name, wrap(lhs), wrap(rhs), why
         self.scale, self.samples, self.tolerance, self.exactly = scale, samples, tolerance, exactly
         self.where = tuple(where) if isinstance(where, (tuple, list)) else (where,)
-        self.given = given
+        self.given = given if isinstance(given, str) else tuple(x if isinstance(x, str) else wrap(x) for x in given)
 
     @property
     def latex(self):
         """The formula, without dollar signs."""
-        return f"{self.lhs.latex()} {self.sign} {self.rhs.latex()}" + (rf" \quad ({self.given})" if self.given else "")
+        return f"{self.lhs.latex()} {self.sign} {self.rhs.latex()}" + self.condition()
+
+    def condition(self):
+        """The LaTeX of `given`, in brackets."""
+        if not self.given:
+            return ""
+        parts = (
+            [self.given]
+            if isinstance(self.given, str)
+            else [x if isinstance(x, str) else x.latex() for x in self.given]
+        )
+        return rf" \quad ({' '.join(parts)})"
+
+    def hold(self, env):
+        """Raises where an input does not fulfil `given`."""
+        chain = () if isinstance(self.given, str) else self.given
+        for left, sign, right in zip(chain[::2], chain[1::2], chain[2::2]):
+            x, y = (np.asarray(side.value(env), float) for side in (left, right))
+            close = 1e-12 * max(1.0, float(np.max(np.abs(y), initial=0.0)))
+            if not np.all(x < y if sign == "<" else x > y if sign == ">" else np.abs(x - y) <= close):
+                raise ValueError(f"an input does not fulfil the condition {self.condition().strip()}")
 
     def altered(self, rhs=None, lhs=None):
         """The same statement with another side: for tests that break it."""
@@ -106,6 +127,7 @@ class Statement:
         lefts, rights, size = [], [], 0.0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for inner in self.instances(environment(env)):
+                self.hold(inner)
                 left, right = self.values(inner)
                 left, right = np.broadcast_arrays(np.asarray(left, float), np.asarray(right, float))
                 lefts.append(left.ravel())

@@ -246,6 +246,7 @@ D.step(
     hinge + tau * log(M + 1),
     "If all points are equal, all terms are 1: the bound cannot be made smaller.",
     samples=collapsed,
+    given=(a, "=", p, "=", n[1]),
 )
 D.definition("loss with a margin", with_margin, "The score of the positive is lowered by m before it is compared.")
 D.inequality(
@@ -355,6 +356,7 @@ D.step(
     -((m - d[k]) * (n[k] - a) / d[k]),
     "A step against it leads away from the anchor; it weakens towards the margin.",
     samples=inside,
+    given=(d[k], "<", m),
 )
 D.step(
     "no push beyond the margin",
@@ -363,6 +365,7 @@ D.step(
     "There the loss is 0 all around: the dead zone.",
     samples=beyond,
     scale=1,
+    given=(d[k], ">", m),
 )
 D.definition(
     "triplet loss",
@@ -376,6 +379,7 @@ D.step(
     (p - a) / d_p,
     "A vector of length 1: the force does not depend on how far the positive is.",
     samples=active,
+    given=(d[k], "<", d_p + m),
 )
 D.step(
     "push of an active triplet",
@@ -383,6 +387,7 @@ D.step(
     -((n[k] - a) / d[k]),
     "Also of length 1.",
     samples=active,
+    given=(d[k], "<", d_p + m),
 )
 D.step(
     "the anchor of an active triplet",
@@ -390,6 +395,7 @@ D.step(
     (a - p) / d_p - (a - n[k]) / d[k],
     "It feels both, and minus the sum of the other two: moving all three together changes nothing.",
     samples=active,
+    given=(d[k], "<", d_p + m),
 )
 D.step(
     "an inactive triplet",
@@ -398,6 +404,7 @@ D.step(
     "A negative that is further by the margin teaches nothing: the triplet is dead.",
     samples=resting,
     scale=1,
+    given=(d[k], ">", d_p + m),
 )
 D.definition(
     "triplet loss of squared distances",
@@ -411,6 +418,7 @@ D.step(
     2 * (n[k] - p),
     "The anchor itself drops out: the squares of a cancel.",
     samples=active,
+    given=(d[k] ** 2, "<", d_p**2 + m),
 )
 D.step(
     "the negative, with squared distances",
@@ -418,6 +426,7 @@ D.step(
     2 * (a - n[k]),
     "The further the negative, the stronger the push, up to the margin.",
     samples=active,
+    given=(d[k] ** 2, "<", d_p**2 + m),
 )
 
 # ---------------------------------------------------------------------------------- at collapse, and under a shift
@@ -428,6 +437,7 @@ D.step(
     log(M + 1),
     "If all points are equal, all candidates are equally likely.",
     samples=collapsed,
+    given=(a, "=", p, "=", n[1]),
 )
 D.step(
     "collapse: the triplet",
@@ -435,6 +445,7 @@ D.step(
     m,
     "Both distances are 0. A loss that stays at the margin says that all points are one.",
     samples=collapsed,
+    given=(a, "=", p, "=", n[k]),
 )
 D.step(
     "collapse: another pair",
@@ -442,6 +453,7 @@ D.step(
     m**2 / 2,
     "The similar pairs cost nothing then.",
     samples=collapsed,
+    given=(a, "=", n[k]),
 )
 D.step(
     "a shift of all distances: the triplet",
