@@ -11,7 +11,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 import minicl as mc
-from minicl.data import multi_crop, multi_views, photo_views, two_views, vectors, views
+from minicl.data import multi_crop, multi_views, two_views, vectors, views
+from minicl.data.views import images as image_views
+from minicl.data.views import photos as photo_views
 
 PHOTO = {
     "RandomHorizontalFlip": lambda: views.RandomHorizontalFlip(),
@@ -264,7 +266,7 @@ def test_grey_by_hand_and_in_its_share():
 def test_full_and_no_saturation():
     x = np.random.default_rng(0).random((1, 5, 5, 3))
     grey = views.RandomGrayscale(1.0)(x, 0)
-    matrices = views._color_matrix(np.array([0.0, 1.0, 1.5]), np.zeros(3))
+    matrices = image_views._color_matrix(np.array([0.0, 1.0, 1.5]), np.zeros(3))
     assert_close(x @ matrices[0], grey, 1e-14)
     assert_close(x @ matrices[1], x, 1e-14)
     assert_close(x @ matrices[2], grey + 1.5 * (x - grey), 1e-14)
@@ -272,12 +274,12 @@ def test_full_and_no_saturation():
 
 def test_turning_colours_leaves_grey_values_and_comes_round():
     angle = np.array([0.0, 2 * np.pi, 0.7, 2 * np.pi / 3])
-    none, whole, some, third = views._color_matrix(np.ones(4), angle)
+    none, whole, some, third = image_views._color_matrix(np.ones(4), angle)
     x = np.random.default_rng(0).random((50, 3))
     assert_close(x @ none, x, 1e-14)
     assert_close(x @ whole, x, 1e-14)
     assert_close(x @ third @ third @ third, x, 1e-13)
-    assert_close((x @ some) @ views.LUMA, x @ views.LUMA, 1e-14)
+    assert_close((x @ some) @ image_views.LUMA, x @ image_views.LUMA, 1e-14)
     assert_close(np.full((1, 3), 0.4) @ some, np.full((1, 3), 0.4), 1e-14)
     assert np.abs(x @ some - x).max() > 0.1
 

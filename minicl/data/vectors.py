@@ -8,7 +8,7 @@ does is measured in units of the data, column by column, since columns have diff
 import numpy as np
 
 from ..arrays import is_array, namespace, to_numpy
-from .views import Compose, View, _checked
+from .views.images import Compose, View, _checked
 
 
 class VectorView(View):

@@ -3,15 +3,12 @@ through.
 
 A view is called as `view(images, rng)` with images (N, H, W, C) and gives images of the same dtype, and of the same
 shape unless it was asked for another size. Each image gets its own draw, all images are changed at once, and the input
-is left untouched. Random numbers are drawn on
-the CPU and moved, so a lesson starts the same on CPU and GPU.
+is left untouched. Random numbers are drawn on the CPU and moved, so a lesson starts the same on CPU and GPU.
 """
-
-import importlib
 
 import numpy as np
 
-from ..arrays import is_array, namespace
+from ...arrays import is_array, namespace
 
 
 class View:
@@ -517,17 +514,3 @@ def _independent(name, images, views, rng):
 
 def _state(rng):
     return str(rng.bit_generator.state)
-
-
-PHOTO_VIEWS = ("RandomHorizontalFlip", "RandomGrayscale", "GaussianBlur", "simclr_view")
-
-
-def __getattr__(name):
-    """Views of photographs stand in a file of their own, built on this one. Here they are found as well."""
-    if name in PHOTO_VIEWS:
-        return getattr(importlib.import_module(".photo_views", __package__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *PHOTO_VIEWS])

@@ -1,11 +1,8 @@
-"""Views that matter for photographs: mirror, greyscale, blur; and the recipe in which SimCLR puts them together.
-
-They are found in `mc.data.views` beside the others.
-"""
+"""Views that matter for photographs: mirror, greyscale, blur. And the recipe in which SimCLR puts them together."""
 
 import numpy as np
 
-from .views import LUMA, ColorJitter, Compose, RandomApply, RandomResizedCrop, View, _in_color
+from .images import LUMA, ColorJitter, Compose, RandomApply, RandomResizedCrop, View, _in_color
 
 
 class RandomHorizontalFlip(View):
