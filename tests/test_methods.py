@@ -136,7 +136,7 @@ def test_the_queue_starts_with_unit_noise_and_never_holds_zeros(digits):
     assert method.measure(*outputs)["top1"] < 0.9  # with zeros there, each key would come first
 
 
-# ------------------------------------------------------------------------------------------------------------------ MoCo
+# ----------------------------------------------------------------------------------------------------------------- MoCo
 
 
 def key_parameters(method):
@@ -270,7 +270,7 @@ def test_shuffled_groups_are_put_back_in_order(digits):
 
 
 def test_shuffling_hides_which_keys_are_of_the_same_batch(digits):
-    """With BatchNorm the key of an image depends on its group: the neighbours of its query, unless keys are shuffled."""
+    """With BatchNorm the key of an image depends on its group: its query's neighbours, unless they are shuffled."""
     x = digits[0][:32].copy()
     encoder = nn.Sequential(nn.MLP([64, 8], rng=0), nn.BatchNorm1d(8))
     other = x.copy()
@@ -281,7 +281,7 @@ def test_shuffling_hides_which_keys_are_of_the_same_batch(digits):
     assert np.array_equal(*queries)
 
 
-# -------------------------------------------------------------------------------------------------------------- the bank
+# ------------------------------------------------------------------------------------------------------------- the bank
 
 
 @pytest.mark.parametrize("negatives", [None, 7])
@@ -353,7 +353,7 @@ def test_the_proximal_term_pulls_towards_the_slot(digits):
     assert abs((a - b).item() - 2 * distance) < 1e-12
 
 
-# ------------------------------------------------------------------------------------------------------ gradient caching
+# ----------------------------------------------------------------------------------------------------- gradient caching
 
 
 class Noise(nn.Module):
@@ -557,7 +557,7 @@ def test_places_agree_with_positive_rank(rng):
     assert np.allclose(places(own, scores), mc.evaluate.positive_rank(z1, z2), rtol=1e-14)
 
 
-# ------------------------------------------------------------------------------------------------------------ with labels
+# ---------------------------------------------------------------------------------------------------------- with labels
 
 
 def test_supcon_with_a_label_for_each_image_is_simclr(digits):

@@ -32,8 +32,8 @@ class FineTune(Method):
     classes : int
         C; labels are 0 ... C − 1.
     encoder_lr : float in [0, 1]
-        The rate of the encoder's last layer, as a share of `lr`, which is the rate of the head. With 0 the encoder stays
-        as it is, and its dropout is off: a linear probe.
+        The rate of the encoder's last layer, as a share of `lr`, which is the rate of the head. With 0 the encoder
+        stays as it is, and its dropout is off: a linear probe.
     decay : float in [0, 1]
         ξ: each layer below has ξ times the rate of the one above.
     view : view, optional
@@ -57,7 +57,8 @@ class FineTune(Method):
 
     Notes
     -----
-    The rate of layer l of L is lr · `encoder_lr` · ξ^(L−l) (Howard & Ruder 2018, arXiv:1801.06146, section 3.2: ξ = 1/2.6).
+    The rate of layer l of L is lr · `encoder_lr` · ξ^(L−l) (Howard & Ruder 2018, arXiv:1801.06146, section 3.2:
+    ξ = 1/2.6).
     A layer is a module that holds parameters itself; layers count in the order of declaration.
 
     Examples
@@ -185,7 +186,7 @@ def two_stage(
     Returns
     -------
     dict
-        Test accuracies: "probe" (logistic regression on frozen representations), "finetune", and with `fresh` "scratch":
+        Test accuracies: "probe" (logistic regression on the frozen encoder), "finetune", and with `fresh` "scratch",
         the same training of it, with the full rate for its encoder; and "labels", how many labels were known.
 
     Raises

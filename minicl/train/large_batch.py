@@ -154,8 +154,8 @@ class LargeBatch(SimCLR):
 
     Notes
     -----
-    `cached_gradient` does the work. Without dropout a run is that of `SimCLR`, up to rounding; with dropout its masks are
-    drawn in another order.
+    `cached_gradient` does the work. Without dropout a run is that of `SimCLR`, up to rounding; with dropout the masks
+    are drawn in another order.
 
     Examples
     --------

@@ -61,7 +61,7 @@ class Queue(Module):
         self.count[...] = total
 
     def oldest_first(self):
-        """A copy of the rows in the order in which they will be pushed out; what was there at first counts as oldest."""
+        """A copy of the rows in the order in which they will be pushed out, what was there at first before all."""
         return namespace(self.rows).roll(self.rows, -(int(self.count) % len(self.rows)), axis=0)
 
     def describe(self):

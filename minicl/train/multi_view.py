@@ -1,7 +1,7 @@
 """Multi-view: V views of each image instead of two. Each view has V − 1 positives, for one reading of the image.
 
 Two things are called so: more kinds of changes, and more views. This is the second. P. Khosla et al. 2020
-(arXiv:2004.11362), with the image as label; small windows beside large ones are M. Caron et al. 2020 (arXiv:2006.09882).
+(arXiv:2004.11362), with the image as label; small windows beside large ones: M. Caron et al. 2020 (arXiv:2006.09882).
 """
 
 import math
@@ -116,7 +116,7 @@ class MultiView(SimCLR):
 
 
 def of_groups(z, group):
-    """Rank and top-1 where all other rows of an anchor's group are its positives, and all rows but itself candidates."""
+    """Rank and top-1: the other rows of an anchor's group are its positives, all rows but itself its candidates."""
     u = normalize(z)
     xp = namespace(u)
     same, itself = group[:, None] == group, xp.eye(len(u), dtype=bool)

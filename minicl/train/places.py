@@ -1,4 +1,4 @@
-"""Where the right one stands among all candidates: a number that says more than the loss, whose size depends on their count."""
+"""Where the right one stands among all candidates: a number that, unlike the loss, does not depend on τ."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Methods that remember embeddings from one step to the next, so that there are more candidates than a batch has images.
+"""Methods that remember embeddings from step to step, so that there are more candidates than a batch has images.
 
 What is remembered changes after the loss and the step of the optimiser: a key that is in the queue already when its own
 loss is computed would be its own negative.
