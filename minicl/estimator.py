@@ -74,7 +74,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     The loss is `minicl.losses.nt_xent` on the output of a projection head, which is thrown away after training (Chen et
     al. 2020, arXiv:2002.05709). Noise and left-out values are the views of choice for tables, where nothing can be
     mirrored or cropped (Bahri et al. 2021, SCARF, arXiv:2106.15147). Which views help is knowledge about the data: what
-    a view changes is what the features will not tell.
+    a view changes is what the features will not tell. On some tables standardised columns are as good, so look at both.
 
     Features come from a network in float64, whatever was trained, so that a row has the same features alone and in a
     batch; they are given in the dtype of X.
