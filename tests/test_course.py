@@ -1,6 +1,7 @@
 """The contract of the grader: what a report holds and shows, and that no function of a learner breaks it."""
 
 import ast
+import cProfile
 import itertools
 import re
 import sys
@@ -84,7 +85,7 @@ def test_an_unknown_mistake_has_no_diagnosis_and_general_hints():
 
 def test_a_constant_factor_is_named():
     report = check("mul_vjp", HALF)
-    assert report.diagnosis[0].says == "Your db is 0.5 × the true one in every test."
+    assert report.diagnosis[0].says == "Your db is 0.5 × the true one in all 14 tests with a known answer."
     assert "−1 × the true one" in check("mul_vjp", lambda g, a, b: (g * b, -g * a)).diagnosis[0].says
     assert "Your da is zero" in check("mul_vjp", lambda g, a, b: (0 * a, g * a)).diagnosis[0].says
 
@@ -118,6 +119,39 @@ def test_the_state_of_others_is_left_alone():
     assert check("mul_vjp", careless).passed
     assert np.random.random() == expected  # noqa: NPY002
     assert (np.geterr(), sys.stdout) == before
+
+
+def naive_products(z1, z2, t):
+    z = np.vstack([z1, z2])
+    e = np.exp(z @ z.T / t)
+    np.fill_diagonal(e, 0)
+    partner = np.roll(np.arange(len(z)), len(z1))
+    return np.mean(np.log(e.sum(1)) - np.log(e[np.arange(len(z)), partner]))
+
+
+def test_a_mistake_on_known_answers_comes_before_one_at_extreme_numbers():
+    report = check("nt_xent", naive_products)
+    assert report.diagnosis[0].name == "not-normalised"
+    assert not any("exact arithmetic" in hint for diagnosis in report.diagnosis for hint in diagnosis.hints)
+    lowest = next(row for row in report.tests if row.required and not row.passed)
+    assert report.failure in [repr(result.case) for result in lowest.failures]
+
+
+def test_the_part_of_a_result_is_named():
+    assert "dx1[0, 0] is nan" in str(check("contrastive", lambda x1, *rest: (1.0, x1 * np.nan, x1)))
+
+
+def test_an_error_in_every_test_is_told_once():
+    for function, words in ((lambda *args: 1 / 0, "raised ZeroDivisionError"), (lambda *args: None, "is None (")):
+        report = check("nt_xent", function)
+        assert str(report).count("FAIL") == 1 and "15 more tests" in str(report)
+        assert words in report.hint(1)
+
+
+def test_a_profiler_does_not_stop_the_grader():
+    profile = cProfile.Profile()
+    report = profile.runcall(check, "mul_vjp", RIGHT)
+    assert report.passed
 
 
 # ---------------------------------------------------------------------------------------------------- code and page
@@ -640,7 +674,7 @@ ORACLES = {"_right", "_unbroadcast_right", "_jacobian_right"}  # derivatives of 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_no_function_of_the_catalogue_is_a_solution(name):
     for module in (catalogue.autograd, catalogue.gradient_checking, catalogue.simclr):
-        for key, function in vars(module).items():
+        for key, function in list(vars(module).items()):
             if callable(function) and getattr(function, "__module__", "") == module.__name__ and key not in ORACLES:
                 rows = run(EXERCISES[name], function, 0, scale=False).rows
                 assert not all(row.passed for row in rows if row.required), key

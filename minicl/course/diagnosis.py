@@ -16,6 +16,8 @@ from .grading import run
 from .numeric import TOLERANCES
 
 _LEAST = 0.5  # below this a likeness is chance
+_BY_PART = 0.97  # where the answers are alike but for extreme numbers
+_ROUNDING = "right in exact arithmetic"  # such a hint is for one who is right on known answers
 
 
 class Diagnosis(NamedTuple):
@@ -55,15 +57,25 @@ def _fingerprints(exercise, seed):
 def _likenesses(exercise, record, known):
     """The mistakes whose wrong version answers as the learner does on at least half of the cases that tell."""
     same = _same_verdicts if exercise.verdicts else _same_answers
-    best = {}
+    best, low = {}, [test.tier < "T4" for test, results in record.results for _ in results]
+    fails_low = any(is_low and not result.clean for is_low, result in zip(low, record.fingerprint))
     for mistake, other in known:
         equal, telling = likeness(record.fingerprint, other, same)
+        whole = telling and equal == telling
+        if fails_low and not whole:  # then agreement at extreme numbers explains nothing
+            inside = [[result for result, is_low in zip(one, low) if is_low] for one in (record.fingerprint, other)]
+            if all(result.clean for result in inside[1]) or _ROUNDING in mistake.hints[0]:
+                continue
+            equal, telling = likeness(*inside, same)
         if telling and equal >= _LEAST * telling:
-            if equal == telling:
+            if whole:
                 says = f"Your answers equal, to 1e-9, those of an implementation that {mistake.says}."
+            elif equal == telling:
+                says = f"Apart from extreme numbers your answers equal those of an implementation that {mistake.says}."
             else:
                 says = f"On {equal} of {telling} telling inputs your answers equal those of one that {mistake.says}."
-            diagnosis = Diagnosis(mistake.name, says, equal / telling, tuple(mistake.hints))
+            sure = 1.0 if whole else min(equal / telling, _BY_PART)
+            diagnosis = Diagnosis(mistake.name, says, sure, tuple(mistake.hints))
             best[mistake.name] = max(best.get(mistake.name, diagnosis), diagnosis, key=lambda entry: entry.sure)
     return list(best.values())
 
@@ -212,16 +224,22 @@ def _relations(exercise, record):
             continue
         factor = _factor(pairs)
         if factor:
-            text = f"Your {name} is {factor} in every test."
-            found.append(Diagnosis("factor", text, 1.0, (text, *_FACTOR_HINTS)))
+            words, predict = factor
+            text = f"Your {name} is {words} in all {len(pairs)} tests with a known answer."
+            refuted = _refuting(exercise, record, position, predict)
+            if refuted:
+                text = f"{text[:-1]}, but not where it {refuted}."
+            found.append(Diagnosis("factor", text, _REFUTED if refuted else _BY_RELATION, (text, *_FACTOR_HINTS)))
             continue
         for relation in RELATIONS:
             if all(relation.holds(pair.observed, pair.expected) for pair in pairs):
-                found.append(Diagnosis(relation.name, f"Your {name} {relation.says}.", 1.0, relation.hints))
+                found.append(Diagnosis(relation.name, f"Your {name} {relation.says}.", _BY_RELATION, relation.hints))
                 break
     return found
 
 
+_BY_RELATION = 0.95  # a relation is seen where the right answer is known; elsewhere it may not hold
+_REFUTED = 0.6  # and this where a law speaks against it
 _FACTOR_HINTS = (
     "Look for a factor too many or too few: a sum taken for a mean, a square, one of two equal terms.",
     "Write the formula of one entry of the smallest failing input, and compare it with your code.",
@@ -255,6 +273,26 @@ def _pairs(exercise, record, position):
     return pairs
 
 
+def _refuting(exercise, record, position, predict):
+    """The name of a test whose law compares this result, and finds another factor than predicted; or None."""
+    for test, results in record.results:
+        for result in results:
+            if test.law is None or result.passed or test.tier not in ("T1", "T2", "T3"):
+                continue
+            both = result.observed, result.expected
+            if len(exercise.results) > 1:
+                if not all(isinstance(x, tuple) and len(x) == len(exercise.results) for x in both):
+                    continue
+                both = tuple(x[position] for x in both)
+            if not all(isinstance(x, (np.ndarray, np.floating)) for x in both):
+                continue
+            observed, expected = map(np.asarray, both)
+            factor = predict(_quantities(exercise, result.case))
+            if not near(observed, expected, 1e-6) and not near(observed, factor * expected, 1e-5):
+                return test.name
+    return None
+
+
 def _quantities(exercise, case):
     given = {**dict(zip(exercise.arguments, case.args)), **case.options}
     numbers = {name: float(x) for name, x in given.items() if isinstance(x, (float, np.floating)) or type(x) is int}
@@ -266,7 +304,7 @@ def _quantities(exercise, case):
 
 
 def _factor(pairs):
-    """ "0.5 × the true one", "the true one divided by τ": where a factor explains every pair. Else None."""
+    """ "0.5 × the true one", "the true one divided by τ": where a factor explains every pair, and the factor of the quantities."""
     factors = []
     for observed, expected, _ in pairs:
         size = float((expected * expected).sum())
@@ -280,7 +318,8 @@ def _factor(pairs):
     if np.abs(np.array(factors) - 1).max() < 1e-5:  # too near to the right answer to be a forgotten factor
         return None
     if np.abs(np.array(factors) - constant).max() <= 1e-6 * abs(constant):
-        return {0: "zero", -1: "−1 × the true one"}.get(constant, f"{constant:.4g} × the true one")
+        words = {0: "zero", -1: "−1 × the true one"}.get(constant, f"{constant:.4g} × the true one")
+        return words, lambda quantities: constant
     common = set.intersection(*(set(pair.quantities) for pair in pairs))
     for name in sorted(common, key=len):
         values = np.array([pair.quantities[name] for pair in pairs])
@@ -292,5 +331,6 @@ def _factor(pairs):
         ):
             with np.errstate(all="ignore"):
                 if np.allclose(factors, values**power, rtol=1e-6, atol=0):
-                    return f"the true one {words} {name}"
+                    predict = lambda quantities, name=name, power=power: quantities.get(name, np.nan) ** power
+                    return f"the true one {words} {name}", predict
     return None

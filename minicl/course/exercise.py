@@ -8,6 +8,7 @@ function.
 import copy
 import inspect
 import re
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -135,7 +136,9 @@ def source(x):
     """An argument as Python source that makes it again."""
     if not isinstance(x, np.ndarray):
         return repr(x.item() if isinstance(x, np.generic) else x)
-    with np.printoptions(floatmode="unique", suppress=False, threshold=10_000, linewidth=10_000, sign="-"):
+    if not x.size and x.ndim > 1:  # brackets alone would not tell its shape
+        return f"np.empty({x.shape}, dtype=np.{x.dtype})"
+    with np.printoptions(floatmode="unique", suppress=False, threshold=sys.maxsize, linewidth=10_000, sign="-"):
         text = " ".join(np.array2string(x, separator=", ").split()).replace("[ ", "[")
     text = re.sub(r"\b(nan|inf)\b", r"np.\1", text)
     usual = x.dtype in (np.float64, np.int64, np.bool_) and x.size

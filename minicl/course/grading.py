@@ -30,6 +30,7 @@ class Result:
     distance: float
     outcomes: list = field(default_factory=list)
     direct: bool = False  # whether observed is the answer itself, not something that a law made of it
+    part: str = ""  # the name of the result that observed is, where it is one of several
 
     @property
     def clean(self):
@@ -120,6 +121,7 @@ def _judge(f, case, test=None):
     if f.clock.up:
         return Result(None, False, "not run", "", math.inf)
     f.forget()
+    name = ""
     direct = test is None or test.law is None
     try:
         if direct:
@@ -128,17 +130,28 @@ def _judge(f, case, test=None):
             compared = test.law(f, *case.args, **case.options)
         observed, expected, scale = (*compared, case.scale)[:3] if compared else ("holds", "holds", None)
         apart = distance(observed, expected, scale) if compared else 0.0
-        limit = tolerance(observed, *case.args)
-        if test and test.tolerance and limit == _EXACT:
-            limit = test.tolerance
+        limit = tolerance(observed, *case.args, *_returned(f.outcomes))
+        if test and test.tolerance:
+            limit = test.tolerance if limit == _EXACT else max(limit, test.tolerance)
         passed = apart <= limit
     except Failed as failed:
         # Of a law with several calls, the call that failed is the one to show.
         case = replace(getattr(failed, "case", case), expected=case.expected, note=case.note)
         observed, expected, apart, passed = failed.observed, failed.expected, math.inf, False
+        part = getattr(failed, "part", None)
+        name = f.exercise.results[part] if part is not None and part < len(f.exercise.results) else ""
+        if name and isinstance(observed, str):
+            observed = f"{name}: {observed}"
     except Exception as error:  # the law could not use the answer: it has a form that was not foreseen
         observed, expected, apart, passed = f"an answer of another form ({error})", "", math.inf, False
-    return Result(case, passed, observed, expected, apart, f.outcomes, direct)
+    return Result(case, passed, observed, expected, apart, f.outcomes, direct, name)
+
+
+def _returned(outcomes):
+    """The arrays that the function returned: what a law makes of them may have another dtype."""
+    for outcome in outcomes:
+        if isinstance(outcome, tuple):
+            yield from outcome[0] if isinstance(outcome[0], tuple) else (outcome[0],)
 
 
 def _row(test, results):

@@ -72,7 +72,8 @@ class Clock:
             try:
                 with self._lock:
                     self._inside = False
-                    _set_exception(self._thread, None)
+                    if self.up:  # else none is on its way, and to take back what is not there would leave a signal set
+                        _set_exception(self._thread, None)
                 return
             except TimeUp:  # it was on its way
                 pass
@@ -201,4 +202,4 @@ def _message(error):
             place = f" (line {trace.tb_lineno}{': ' + line if line else ''})"
             break
         trace = trace.tb_next
-    return f"{type(error).__name__}{': ' + text[:200] if text else ''}{place}"
+    return f"{type(error).__name__}{': ' + text[:1000] if text else ''}{place}"

@@ -4,6 +4,8 @@ It shares nothing with what a student uses or writes: a grader that leans on the
 errors.
 """
 
+import itertools
+
 import numpy as np
 
 from .answers import Failed
@@ -24,19 +26,30 @@ def distance(observed, expected, scale=None):
     """
     if isinstance(expected, tuple):
         scales = scale if isinstance(scale, tuple) else [scale] * len(expected)
-        return max(map(distance, observed, expected, scales))
+        return max(itertools.starmap(_part_distance, zip(itertools.count(), observed, expected, scales)))
     if isinstance(expected, list):
         return float(observed != expected)
     observed, expected = np.asarray(observed), np.asarray(expected)
     if observed.shape != expected.shape:
         raise Failed(f"shape {observed.shape}", f"shape {expected.shape}")
     if not np.isfinite(observed).all():
+        if expected.dtype.kind == "f" and not np.isfinite(expected).all():  # two calls that both went wrong
+            raise Failed("not finite", "finite numbers")
         raise Failed(observed, expected)
     if not expected.size:
         return 0.0
     if expected.dtype.kind in "biu":
         return float(np.mean(observed != expected))
     return float(np.abs(observed - expected).max() / (scale or np.abs(expected).max() or 1.0))
+
+
+def _part_distance(part, *pair):
+    """`distance` of one part of a tuple; the failure knows which part it was."""
+    try:
+        return distance(*pair)
+    except Failed as failed:
+        failed.part = part
+        raise
 
 
 def tolerance(observed, *args):

@@ -8,10 +8,11 @@ from html import escape
 
 import numpy as np
 
-from .exercise import source
+from .exercise import TIERS, source
 
 _WRONG, _RIGHT = "#c2255c", "#2b8a3e"  # of middle lightness: readable on white and on black
 _HEAD = ("", "tier", "test", "cases", "observed", "expected", "distance")
+_LEGEND = "; ".join(f"{tier} {words}" for tier, words in TIERS.items()) + "."
 _CELLS = 12  # rows and columns of an array that are drawn
 
 
@@ -54,6 +55,9 @@ class Report:
         self.scores = _scores(self.tests)
         self._results, self._advice = exercise.results, exercise.advice
         self._worst = self._smallest_failure()
+        self._error = self._error_everywhere()
+        if self._error and not (diagnosis and diagnosis[0].sure == 1):
+            diagnosis = self.diagnosis = []
         self.failure = repr(self._worst.case) if self._worst else None
         self.hints = [] if self.passed else list(diagnosis[0].hints) if diagnosis else self._general_hints()
 
@@ -64,11 +68,25 @@ class Report:
         return Text(self.hints[level - 1] if self.hints else "Nothing to mend: all required tests pass.")
 
     def _smallest_failure(self):
-        # Where there is one, a question whose answer can be laid beside the right one says more than a broken law.
-        failures = [r for row in self.tests for r in row.failures if r.case and row.required is not self.passed]
-        return min(failures, key=lambda r: (not r.direct, len(repr(r.case))), default=None)
+        # Of one tier, a question whose answer can be laid beside the right one says more than a broken law.
+        failures = [(row.tier, r) for row in self.tests if row.required for r in row.failures if r.case]
+        order = lambda pair: (pair[0], not pair[1].direct, len(repr(pair[1].case)))
+        return min(failures, key=order, default=(None, None))[1]
+
+    def _error_everywhere(self):
+        """The text of an exception, or of a missing return, that comes before there is any answer; else None."""
+        first = next((row for row in self.tests if row.required and not row.passed), None)
+        if first is None or first.tier not in ("T0", "T1") or first.cases[0] or not self._worst:
+            return None
+        return self._worst.observed if _is_error(self._worst.observed) else None
 
     def _general_hints(self):
+        if self._error:
+            symptom = f"There is no answer to judge: {self._error}."
+            place = f"Run {self.failure} in a cell by itself, with your function as f, and read the traceback."
+            if "is there a return" in self._error:
+                return [symptom, "Follow each way through your function to its end.", "End each of them with a return."]
+            return [symptom, place, "Print the shapes of all arrays just before the line that is named there."]
         row = next(row for row in self.tests if row.required and not row.passed)
         seen, wanted = _short(row.observed), _short(row.expected)
         symptom = f"The first test that fails: {row.name}. Seen: {seen}. Expected: {wanted}."
@@ -79,9 +97,13 @@ class Report:
 
     def __repr__(self):
         lines = [self._headline(), *self._score_lines(), ""]
-        table = [_HEAD, *map(_cells, self.tests)]
+        table = [_HEAD, *map(_cells, self._rows())]
         widths = [max(map(len, column)) for column in zip(*table)]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table]
+        lines += self._folded_lines()
+        lines += ["", _LEGEND]
+        if self._error:
+            lines += ["", f"your function: {self._error}"]
         if self._worst:
             lines += ["", "smallest failing input:", f"    {self.failure}"]
             lines += [f"    {line}" for line in self._worst_lines()]
@@ -93,6 +115,17 @@ class Report:
             lines += ["", "For a hint: report.hint(1), then (2), then (3)."]
         lines += self._printed_lines()
         return "\n".join(lines)
+
+    def _rows(self):
+        """The rows to show: of those that end in an error like the first one, only the first."""
+        if not self._error:
+            return self.tests
+        first = next(row for row in self.tests if row.required and not row.passed)
+        return [row for row in self.tests if row is first or row.passed or not _is_error(row.observed)]
+
+    def _folded_lines(self):
+        folded = len(self.tests) - len(self._rows())
+        return [f"and {folded} more tests that end in the same way"] if folded else []
 
     def _headline(self):
         good = sum(row.passed for row in self.tests if row.required)
@@ -123,13 +156,14 @@ class Report:
         pairs = [(np.asarray(o), np.asarray(e)) for o, e in zip(*both)]
         if any(o.shape != e.shape or e.dtype.kind not in "biuf" for o, e in pairs):
             return []
-        names = self._results if self._worst.direct else [""] * len(pairs)
+        whole = self._worst.direct or len(pairs) == len(self._results) > 1
+        names = [self._worst.part] if self._worst.part else self._results if whole else [""] * len(pairs)
         return [(name, o, e) for name, (o, e) in zip(names, pairs)]
 
     def _worst_lines(self):
         """What is said below the smallest failing input."""
         seen, wanted = self._worst.observed, self._worst.expected
-        words = [f"{seen}; expected: {wanted}" if wanted else seen] if isinstance(seen, str) else []
+        words = [f"{seen}; expected: {wanted}" if wanted else seen] if isinstance(seen, str) and not self._error else []
         return [line for line in (self._worst.case.note, *words, *self._entries()) if line]
 
     def _entries(self):
@@ -148,8 +182,11 @@ class Report:
         parts = [f"<p><b style='color:{color}'>{escape(self._headline())}</b>"]
         parts += [f"<br>{escape(line)}" for line in self._score_lines()]
         head = "".join(f"<th style='text-align:left'>{name}</th>" for name in _HEAD)
-        rows = "".join(map(_html_row, self.tests))
+        rows = "".join(map(_html_row, self._rows()))
         parts.append(f"</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+        parts += [f"<p>{escape(line)}</p>" for line in (*self._folded_lines(), _LEGEND)]
+        if self._error:
+            parts.append(f"<p>your function: {escape(self._error)}</p>")
         if self._worst:
             parts.append(f"<p>smallest failing input:</p><pre>{escape(self.failure)}</pre>")
             drawn = [_html_pair(*arrays) for arrays in self._arrays()]
@@ -176,10 +213,18 @@ def _scores(rows):
     return counts
 
 
+def _is_error(observed):
+    """Whether a test saw no answer but an exception, a missing return, or nothing after those."""
+    if not isinstance(observed, str):
+        return False
+    return observed.startswith(("raised ", "returned None", "not written", "no answer")) or " is None (" in observed
+
+
 def _cells(row):
     """The row as texts."""
     mark = "ok" if row.passed else "FAIL" if row.required else "--"
     far = f"{row.distance:.1e}" if np.isfinite(row.distance) else ""
+    mark = f"{mark}{'' if row.required else ' optional'}"
     return (mark, row.tier, row.name, "{}/{}".format(*row.cases), _short(row.observed), _short(row.expected), far)
 
 

@@ -20,4 +20,6 @@ def _collect(*modules):
     return found
 
 
-EXERCISES = _collect(autograd, gradient_checking, info_nce, nce, nt_xent, pairwise_triplet, simclr, similarity, temperature)
+EXERCISES = _collect(
+    autograd, gradient_checking, info_nce, nce, nt_xent, pairwise_triplet, simclr, similarity, temperature
+)

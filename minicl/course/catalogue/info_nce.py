@@ -151,7 +151,7 @@ info_nce = Exercise(
     name="info_nce",
     notebook="06",
     signature="f(queries, keys, queue, temperature) -> loss",
-    statement="""The ranking loss: which of the candidates belongs to the query?
+    statement="""The ranking loss, which asks which of the candidates belongs to the query.
 
     queries and keys have shape (N, d): key i belongs to query i. queue has shape (M, d) and holds further candidates;
     M may be 0. Every query has the same N + M candidates: all keys and all rows of queue. Score of a query and a

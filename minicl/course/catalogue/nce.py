@@ -6,7 +6,7 @@ Right answers are known here from odds: where the odds of "data" are 3 to 1 the 
 import numpy as np
 
 from .. import numeric
-from ..answers import arrays
+from ..answers import Failed, arrays
 from ..exercise import Exercise, Mistake, Test, call, draw
 
 
@@ -804,6 +804,14 @@ def _samples(*sizes):
     return [call(draw(n, scale=1.0), draw(n, nu, scale=width), width) for n, nu, width in sizes]
 
 
+def _two_numbers(f, x, noise, width):
+    for name, value in zip(("precision", "log_z"), f(x, noise, width)):
+        if np.shape(value) != ():
+            raise Failed(f"{name} has shape {np.shape(value)}", "one number")
+        if not np.isfinite(value):
+            raise Failed(f"{name} is not finite", "a finite number")
+
+
 gaussian_nce = Exercise(
     name="gaussian_nce",
     notebook="04",
@@ -821,6 +829,7 @@ gaussian_nce = Exercise(
     """,
     answer=_to_four_digits,
     tests=[
+        Test("returns two finite numbers", "T0", _samples((24, 2, 1.5)), law=_two_numbers),
         Test(
             "finds precision 1 and log Z = ½ log 2π, within five standard errors",
             "T1",

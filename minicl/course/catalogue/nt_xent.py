@@ -247,6 +247,19 @@ def _v_largest_possible(z1, z2, t):
     return (np.log(np.exp(s).sum(1)) - _at(s)).mean()
 
 
+def _v_products(z1, z2, t):
+    """Two mistakes of a beginner: no normalisation, and the exponential as it stands."""
+    z = np.concatenate([z1, z2])
+    e = np.exp(_masked(z @ z.T) / t)
+    return -np.log(_at(e) / e.sum(1)).mean()
+
+
+def _v_products_subtracted(z1, z2, t):
+    z = np.concatenate([z1, z2])
+    e = np.exp(z @ z.T / t)
+    return -np.log(_at(e) / (e.sum(1) - np.diag(e))).mean()
+
+
 def _v_subtracted(z1, z2, t):
     e = np.exp(_cosines(z1, z2) / t)
     return -np.log(_at(e) / (e.sum(1) - np.exp(1 / t))).mean()
@@ -501,6 +514,7 @@ nt_xent = Exercise(
                 "What is the score of a row with itself? A cosine gives 1.",
                 "Scale each row to length 1 before the product.",
             ),
+            variants=(_v_products, _v_products_subtracted),
         ),
         Mistake(
             "columns-normalised",

@@ -32,11 +32,13 @@ def _finite_shapes(count):
 
     def law(f, *args):
         wanted = ((), *(x.shape for x in args[:count]))
-        for name, answer, shape in zip(("value", *("a gradient",) * count), f(*args), wanted):
+        for name, answer, shape in zip(f.exercise.results, f(*args), wanted):
             if answer.shape != shape:
                 raise Failed(f"{name} has shape {answer.shape}", f"shape {shape}")
             if not np.isfinite(answer).all():
-                raise Failed(answer, "finite numbers")
+                place = tuple(np.argwhere(~np.isfinite(answer))[0].tolist())
+                where = f"{name}[{', '.join(map(str, place))}]" if place else name
+                raise Failed(f"{where} is {answer[place]}", "finite numbers")
 
     return law
 
@@ -1233,7 +1235,7 @@ semi_hard = Exercise(
     name="semi_hard",
     notebook="03",
     signature="f(distances, labels) -> indices",
-    statement="""For each anchor and positive, the index of the semi-hard negative (Schroff, Kalenichenko and Philbin 2015).
+    statement="""For each anchor and positive, the index of the semi-hard negative (Schroff et al. 2015).
 
     distances is a symmetric array of shape (n, n) with zeros on its diagonal, labels holds n whole numbers. Row p is a
     positive of anchor a if p is not a and has the same label; the negatives of a are the rows with another label.
