@@ -22,7 +22,7 @@
 # **When you are through, you can**
 #
 # - derive the ranking loss in two ways: by a condition, and by drawing lists;
-# - say why the article's constant k may be set to 1, and why not for the reason it gives;
+# - say why the article's constant k, here called ν, may be set to 1, and why not for the reason it gives;
 # - say what the best critic knows, and what it cannot know;
 # - read log K − loss as information, and know when the number is worthless.
 #
@@ -51,7 +51,7 @@ style()
 #
 # Write your guesses into the next cell **before** you go on.
 #
-# - **A.** One positive has the score 1.0, three negatives have 0.3, −0.2 and 0.5. You add 5 to all four scores. Which
+# - **A.** One positive has the logit 1.0, three negatives have 0.3, −0.2 and 0.5. You add 5 to all four logits. Which
 #   changes: the binary loss (four yes/no questions), the ranking loss (one question with four answers), or both?
 # - **B.** Two vectors share 16.6 nats of information. You estimate that by InfoNCE, with the best possible critic and
 #   512 candidates. What comes out, about?
@@ -64,76 +64,65 @@ guess = {"A": "?", "B": "?", "C": "?"}
 # %% [markdown]
 # ## Derive
 #
+# **Letters.** The derivation is the object `D`, and it holds more statements than are shown here: show `D` itself to see
+# all of them. Each has been tried on a hundred random worlds and some nasty ones; the small print says what came out.
+#
+# | letter | what it is |
+# |---|---|
+# | u, v | an anchor; a point that may be its partner. v is what notebook 04 called x |
+# | $p_d(v)$, $p_n(v)$ | density of the partner *given u*, and of noise (04: p and q). Row 1 of the joint density p(·, ·) is the anchor u; it has A rows and B columns |
+# | ν | noise points for each data point. The article calls it k; here k numbers candidates |
+# | K; j, k, m | the number of candidates, and candidates: j the partner, k any, m in sums |
+# | s | a cosine |
+# | g = s/τ | a **logit**; $f = e^g$ |
+# | $h$, $\bar h = 1 - h$ | the probabilities of yes and of no |
+#
 # ### Steps 1 to 3: one pair
 #
-# Fix an anchor u. Its partner is drawn from $p_d(v)$, the density of v *given u*. Noise is drawn from $p_n(v)$, the
-# density of v whatever the anchor is. Noise is ν times as frequent. Each formula below stands in an object that has
-# tried it on a hundred random worlds and some nasty ones; the small print says what came out.
+# First, what is true. Fix an anchor u. A point v is either its partner, drawn from $p_d$, or noise, drawn from $p_n$,
+# the density of v whatever the anchor is. As in notebook 04, $P_1(v)$ is the posterior: the probability that v is data.
+# What counts is the ratio r of the two densities.
 
 # %%
 D = mc.derivations.ALL["nce_to_nt_xent"]
-D["1 posterior of one pair"]
-
-# %%
-D["density ratio"]
-
-# %%
-D["2 odds"]
+display(D["1 posterior of one pair"], D["density ratio"], D["2 odds"])
 
 # %% [markdown]
-# So far nothing is modelled. Now a network enters: the exponential of a score stands for the ratio r.
+# Next, a model of it, as a network does not know the ratio: the exponential of the logit stands for r.
 
 # %%
-D["scores"]
-
-# %%
-D["3 a model of the ratio"]
-
-# %%
-D["model of the posterior"]
+display(D["logits"], D["3 a model of the ratio"], D["model of the posterior"])
 
 # %% [markdown]
-# Here stands the constant that the article calls k. It is ν. In the posterior of **one** pair it cannot be left out:
+# ν stands in that posterior. The article sets it to 1 (its constant k), and for **one** pair it must not:
 
 # %%
-D["k may be left out"]
+D["the constant may be left out"]
 
 # %% [markdown]
+# **So far:** the exponential of a logit is a model of the density ratio, and yes or no for one pair needs ν as well.
+# Next we ask about many candidates.
+#
 # ### Step 4: K candidates, K separate questions
 #
-# Now there are K candidates. Answer yes or no for each, all answers independent of each other. With h for yes and h̄
-# for no, an outcome is a row of K bits D:
+# Answer yes or no for each of K candidates, independently of each other. An outcome o is a row of K bits $b_{ok}$, 1 for
+# yes; its probability $\mathbb{P}(o)$ is a product of h's and h̄'s. One outcome is the right one, and we call it $e_j$:
+# yes for the partner j, no for the others. Minus the logarithm of its probability is the **binary loss**.
 
 # %%
-D["probability of an outcome"]
-
-# %%
-D["outcomes sum to one"]
+display(D["probability of an outcome"], D["4 binary loss"], D["4 it is a likelihood"])
 
 # %% [markdown]
-# One outcome is the right one: yes for candidate j, the partner, and no for the others. Minus the logarithm of its
-# probability is the **binary loss**.
-
-# %%
-D["4 binary loss"]
-
-# %%
-D["4 it is a likelihood"]
-
-# %% [markdown]
+# **So far:** the binary loss is the likelihood of K separate answers.
+# It allows outcomes that cannot be: no partner, or several.
+#
 # ### Step 5: we know that it is exactly one
 #
-# The K answers are not independent of each other: exactly one candidate is the partner, and we know that. So throw away
-# all outcomes with no yes or with several, and divide by the probability of what is left.
+# So throw those outcomes away, and divide by the probability of what is left. E is the set of the K outcomes with
+# exactly one yes. A softmax comes out, and ν is gone: **this** is why the article's constant may be set to 1.
 
 # %%
-D["5 condition on exactly one"]
-
-# %% [markdown]
-# A softmax, and ν is gone. **This** is why the constant may be set to 1:
-
-# %%
-D["5 the constant cancels"]
+display(D["5 condition on exactly one"], D["5 the constant cancels"])
 
 # %% [markdown]
 # One can also do it by hand. Toss K biased coins, again and again; keep only the rounds with exactly one head; count
@@ -141,27 +130,27 @@ D["5 the constant cancels"]
 
 # %%
 rng = np.random.default_rng(0)
-scores = np.array([1.0, 0.3, -0.2, 0.5])
-softmax = mc.softmax(scores)
+logits = np.array([1.0, 0.3, -0.2, 0.5])
+softmax = mc.softmax(logits)
 tosses = 2_000_000 if FULL else 400_000
 counted = {}
 for nu in (1.0, 5.0):
-    yes = rng.random((tosses, 4)) < mc.sigmoid(scores - math.log(nu))
+    yes = rng.random((tosses, 4)) < mc.sigmoid(logits - math.log(nu))
     rounds = yes[yes.sum(axis=1) == 1]
     share = rounds.mean(axis=0)
     counted[nu] = share, np.sqrt(share * (1 - share) / len(rounds)), len(rounds) / tosses
 
 figure, ax = plt.subplots(figsize=(9.5, 3.4), layout="constrained")
 place = np.arange(4)
-ax.bar(place, softmax, width=0.6, color=BLUE, alpha=0.25, label="softmax of the scores")
+ax.bar(place, softmax, width=0.6, color=BLUE, alpha=0.25, label="softmax of the logits")
 for (nu, (share, error, kept)), color, mark in zip(counted.items(), [ORANGE, GREEN], ["o", "s"]):
     x = place + (0.1 if nu > 1 else -0.1)
     label = f"counted, ν = {nu:g} ({kept:.0%} kept)"
     ax.errorbar(x, share, 4 * error, color=color, fmt=mark, ms=4, capsize=3, label=label)
-    separate = mc.sigmoid(scores - math.log(nu))
+    separate = mc.sigmoid(logits - math.log(nu))
     ax.plot(x, separate, ls="none", marker="x", color=color, label=f"yes of each by itself, ν = {nu:g}")
     assert (np.abs(share - softmax) < 4 * error).all() and np.abs(separate - softmax).max() > 0.05
-ax.set_xticks(place, [f"candidate {k + 1}\nscore {s:g}".replace("-", "−") for k, s in enumerate(scores)])
+ax.set_xticks(place, [f"candidate {k + 1}\nlogit {g:g}".replace("-", "−") for k, g in enumerate(logits)])
 ax.set(ylabel="probability", ylim=(0, 0.8))
 ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 show(
@@ -175,81 +164,78 @@ show(
 )
 
 # %% [markdown]
+# **So far:** the softmax is the binary model, given that exactly one answer is yes; counting agrees.
+# The condition may look like a trick, so here is a second way.
+#
 # ### Step 6: the same by drawing a list
 #
-# The condition may look like a trick. Here is a second way that never asks a yes/no question. Draw a place j from 1 to
-# K. Put the partner there, and noise everywhere else. You see the list and not the place. Where is the partner? (All
-# lists that can come up are numbered by t; candidate k of list t is called v_tk.)
+# This way never asks a yes/no question. **An example with K = 3.** Throw a die for the place of the partner: say j = 2.
+# Put the partner there, and noise in places 1 and 3. You are shown the list $(v_1, v_2, v_3)$ and not the place. Say
+# that the ratios r of the three points are 1, 6 and 3: the second point is six times as likely a partner as it is noise.
+# How likely was each place? A list with the partner in place 2 has the probability
+# $\tfrac13\, p_n(v_1)\, p_d(v_2)\, p_n(v_3)$, which is $\tfrac13$ times all three noise densities times $r(v_2)$. The
+# first factors are the same for each place. So the places are as likely as 1 : 6 : 3, that is 0.1, 0.6 and 0.3.
+#
+# Now for any K. All lists that can come up are numbered by t, candidate k of list t is called $v_{tk}$, and
+# $\mathbb{G}(j, t)$ is the probability to draw place j and list t.
 
 # %%
-D["6 drawing a list"]
-
-# %%
-D["6 posterior of the place"]
+display(D["6 drawing a list"], D["6 posterior of the place"])
 
 # %% [markdown]
-# Bayes' rule gives the same softmax, with the true ratios. There is no ν in it, and no constant had to cancel.
+# **So far:** Bayes' rule gives the softmax of step 5, with the true ratios.
+# There is no ν in it, and no constant had to cancel.
 #
 # ### Step 7: InfoNCE
 #
-# Put the model f in place of r, and take minus the log-probability of the right place.
+# Step 6 knew the true ratio. Put the model f in its place, and take minus the log-probability of the right place. A
+# factor κ that all candidates share does not matter.
 
 # %%
-D["7 ranking loss"]
-
-# %%
-D["7 in logarithms"]
-
-# %%
-D["7 up to a factor"]
+display(D["7 ranking loss"], D["7 in logarithms"], D["7 up to a factor"])
 
 # %% [markdown]
+# **So far:** InfoNCE is a model of the place, and it needs ratios only up to a factor.
+# What is left is to say who the candidates are.
+#
 # ### Step 8: NT-Xent
 #
-# For NT-Xent the candidates of a view are the other 2N − 1 views of the batch, and every view is the anchor once.
+# A batch has 2N views, and each is the anchor once. The candidates of view i are the other 2N − 1, with the cosines
+# $s_{il}$ and the logits $g_{il} = s_{il}/\tau$; j(i) is its partner.
 
 # %%
-D["loss of an anchor"]
-
-# %%
-D["8 NT-Xent"]
-
-# %%
-D["8 each anchor ranks 2N − 1 candidates"]
+display(D["loss of an anchor"], D["8 NT-Xent"], D["8 each anchor ranks 2N − 1 candidates"])
 
 # %% [markdown]
 # This last step is an approximation, and one should say so. Steps 6 and 7 need negatives that are independent draws. In
 # a batch they come in pairs, two views of one image, and some show the same class as the anchor. Leaving out one view
-# of each is not the same loss:
+# of each is not the same loss; o(i, n) is the view of image n on the side of i's partner:
 
 # %%
 D["8 one view of each image would do"]
 
 # %% [markdown]
+# **So far:** NT-Xent is InfoNCE with the batch for candidates: eight steps, and all but the last exact.
+# Now the article's shortcut.
+#
 # ### The step that fails: "merging"
 #
 # The article has the two binary terms, one for the positive and one for a negative, and goes on: *merging the two and
-# introducing τ gives NT-Xent*. So try it:
+# introducing τ gives NT-Xent*. So try it. What lies between the two losses is step 5, and it has a price: the
+# probability that the answers, given separately, contain exactly one yes.
 
 # %%
-D["merge the two binary terms"]
-
-# %%
-D["binary is larger"]
+display(D["merge the two binary terms"], D["binary is larger"], D["what the condition is worth"])
 
 # %% [markdown]
-# What lies between the two is step 5, and it has a price: the probability that the answers, given separately, contain
-# exactly one yes.
-
-# %%
-D["what the condition is worth"]
-
-# %% [markdown]
-# For two negatives all can be written out. With x for ν/f of the positive and a for f/ν of a negative, the exponentials
-# of the two losses differ by a polynomial without a single minus sign:
+# How large is the gap? For two negatives all can be written out. With x for ν/f of the positive and $\omega_k$ for f/ν
+# of a negative, the exponentials of the two losses differ by a polynomial without a single minus sign:
 
 # %%
 D["the gap for two negatives"]
+
+# %% [markdown]
+# With more negatives, draw many logits and look at the gap.
 
 # %%
 draws = 20_000 if FULL else 5_000
@@ -266,11 +252,9 @@ for count in range(1, 9):
 gap = binary - ranking
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-dots = axes[0].scatter(ranking, binary, c=negatives, s=3, cmap="viridis", rasterized=True)
-top = ranking.max()
-axes[0].plot([0, top], [0, top], color=RED, lw=1, label="equal")
-axes[0].set(xlabel="ranking loss (nats)", ylabel="binary loss (nats)", title=f"{draws:,} random scores, seed 1")
-axes[0].legend(frameon=False, loc="lower right")
+dots = axes[0].scatter(ranking, gap, c=negatives, s=3, alpha=0.6, cmap="viridis", rasterized=True)
+axes[0].set(xscale="log", yscale="log", title=f"{draws:,} sets of random logits, seed 1")
+axes[0].set(xlabel="ranking loss (nats)", ylabel="binary − ranking (nats)")
 figure.colorbar(dots, ax=axes[0], label="negatives")
 axes[1].hist(np.log10(gap), bins=60, color=BLUE, alpha=0.8)
 axes[1].set(xlabel="log₁₀ of binary − ranking", ylabel="draws", title="the gap")
@@ -278,23 +262,20 @@ assert (gap > 0).all()
 show(
     figure,
     "The binary loss is always the larger one",
-    f"Binary against ranking loss for {draws:,} random scores with 1 to 8 negatives: every point lies above the "
-    f"diagonal. The "
-    f"gaps run from {gap.min():.1e} to {gap.max():.1f} nats, with a median of {np.median(gap):.2f}.",
+    f"How much larger the binary loss is, against the ranking loss, for {draws:,} sets of random logits with 1 to 8 "
+    f"negatives, both axes logarithmic. The gap is positive in every draw. "
+    f"The gaps run from {gap.min():.1e} to {gap.max():.1f} nats, with a median of {np.median(gap):.2f}.",
 )
 
 # %% [markdown]
-# A shift of all scores shows the difference best. Ranking sees differences of scores only; a yes/no question has a
-# fixed threshold.
+# A shift of all logits shows the difference best: $\tilde g_k = g_k + c$. Ranking sees differences of logits only; a
+# yes/no question has a fixed threshold.
 
 # %%
-D["ranking does not notice a shift"]
+display(D["ranking does not notice a shift"], D["binary does not notice a shift"])
 
 # %%
-D["binary does not notice a shift"]
-
-# %%
-own, others = scores[:1], scores[None, 1:]
+own, others = logits[:1], logits[None, 1:]
 zero = np.full((1, 3), -math.log(3))
 losses = {}
 for shift in (0.0, 5.0):
@@ -306,64 +287,52 @@ for shift in (0.0, 5.0):
 assert abs(losses[0][1] - losses[5][1]) < 1e-12 and losses[5][0] - losses[0][0] > 10
 
 # %% [markdown]
-# And the gradients differ too. The pull on the positive in the ranking loss depends on all scores; in the binary loss
-# it depends on the positive alone.
+# And the gradients differ too. The pull on the positive in the ranking loss depends on all logits, through its softmax
+# probability $S_j$; in the binary loss it depends on the positive alone.
 
 # %%
-D["slope of ranking"]
-
-# %%
-D["slope of binary"]
-
-# %%
-D["the slopes agree"]
+display(D["slope of ranking"], D["slope of binary"], D["the slopes agree"])
 
 # %% [markdown]
-# (There are more steps in this chain than are shown here: `D.check()` tries them all and shows a table.)
+# **So far:** merging fails in value, under a shift and in the gradient; the missing step is the condition.
+# Next: what does a network learn that is trained by ranking?
 #
 # ### What does the best critic know?
 #
-# A critic F scores pairs. Which F has the least InfoNCE loss? Take a world so small that nothing needs to be sampled:
-# four anchors, four partners, a joint density. The expected loss is then a sum over all pairs and all lists of
-# negatives; negative h of list q is called n_qh.
+# From here on the score is any function F(u, v) of the pair, a **critic**, and the derivation is the object `M` (show
+# `M` to see all of it). Which F has the least InfoNCE loss? Take a world so small that nothing needs to be sampled: A
+# anchors, B partners, and their joint density p(u, v), so that r(u, v) is again the density ratio. The loss L is then a
+# sum over all pairs and all lists of K − 1 negatives. List q has the negatives $n_{qh}$ and the probability w(q).
 
 # %%
 M = mc.derivations.ALL["info_nce"]
-M["density ratio"]
-
-# %%
-M["probability of a list of negatives"]
-
-# %%
-M["expected loss"]
-
-# %%
-M["a best critic"]
+display(M["density ratio"], M["probability of a list of negatives"], M["expected loss"])
 
 # %% [markdown]
-# Why are these best? Look at one list of K candidates, v_tk as above. The right answer is r over R; the critic's answer
-# is a softmax.
+# The least loss is where the slope is zero, so look at the slope next. Count lists t of all K candidates, $v_{tk}$ as in
+# step 6, with the probability w(t). $S_{utk}$ is what the critic says: the softmax. R(u, t) is the sum of the ratios in
+# the list, so the right answer is r/R. The slope adds up one bracket for each place: R times the
+# critic's answer, minus r.
 
 # %%
-M["sum of the ratios"]
-
-# %%
-M["each bracket is zero there"]
-
-# %%
-M["the slope is zero there"]
+display(M["what the critic says"], M["sum of the ratios"], M["slope in a score"])
 
 # %% [markdown]
-# So the critic learns the log of the density ratio, **up to a factor c(u)**: any constant for each anchor.
+# So a critic is best if its answer is r/R in every list. The log ratio does that, and so does the log ratio with any
+# factor c(u) for each anchor: we call these critics $F^\star$.
 
 # %%
-M["the best critic is unique"]
-
-# %%
-M["a factor of v is free too"]
+display(M["a best critic"], M["the best critic says the true posterior"], M["the slope is zero there"])
 
 # %% [markdown]
-# Do we see that in training? Two critics start at different random scores and descend on the exact loss.
+# How free is it? A factor of the anchor is free, so the best critic is not unique. A factor d(v) of the partner is not:
+# with it, F° is no longer best.
+
+# %%
+display(M["the best critic is unique"], M["a tilted critic"], M["a factor of v is free too"])
+
+# %% [markdown]
+# Do we see that in training? Two critics start at different random values and descend on the exact loss.
 
 
 # %%
@@ -442,34 +411,25 @@ show(
 # match, and anchor 8 scores 0.7" says nothing about which match is better. The binary loss fixes these offsets, the
 # ranking loss does not. (With a cosine for a critic the offsets are not quite free: a cosine cannot be shifted.)
 #
+# **So far:** the best critic knows the log of the density ratio, up to an offset for each anchor.
+# Next: how large is the loss that is left, and what does it say?
+#
 # ### How much information does it show?
 #
-# The mutual information I(u; v) is the mean of the log ratio: how much knowing u tells about v.
+# The mutual information I(u; v) is the mean of the log ratio: how much knowing u tells about v. It is exactly log K minus
+# the least loss L*, plus a gap Δ: how well a list of candidates betrays that a partner is hidden in it.
 
 # %%
-M["mutual information"]
-
-# %%
-M["least loss"]
-
-# %%
-M["what is left out"]
-
-# %%
-M["information, split exactly"]
+display(M["mutual information"], M["what is left out"], M["information, split exactly"])
 
 # %% [markdown]
-# This is an equation, not a bound: the information is log K minus the least loss, plus a gap Δ that is never negative.
-# Three things follow at once.
+# This is an equation, not a bound. Three things follow at once.
 
 # %%
-M["the gap is no less than zero"]
+display(M["the gap is no less than zero"], M["the bound"], M["the ceiling"])
 
-# %%
-M["the bound"]
-
-# %%
-M["the ceiling"]
+# %% [markdown]
+# In numbers, for more and more candidates:
 
 # %%
 rows, shown = [], []
@@ -552,20 +512,22 @@ show(
 # would need at least e to the I candidates: here more than ten million. McAllester & Stratos (2020) show that no
 # estimate that is a bound with high confidence can do much better.
 #
+# **So far:** log K − loss is a lower bound of the information, and it stops at log K.
+# It was shown for independent negatives, and NT-Xent has none.
+#
 # ### And NT-Xent?
 #
 # The bound needs negatives that are independent of the anchor and of each other. The 2N − 2 negatives of NT-Xent come
-# in pairs. Drop one view of each: what is left are N candidates, for which the bound holds, and dropping candidates
-# only makes the loss smaller.
+# in pairs. Drop one view of each pair, and N candidates are left: the views opposite the anchor. $\ell^{\mathrm{opp}}_i$
+# is the loss of view i among them alone.
 
 # %%
-M["fewer rivals, smaller loss"]
-
-# %%
-M["the safe constant"]
+display(M["fewer rivals, smaller loss"], M["the safe constant"])
 
 # %% [markdown]
-# So for NT-Xent, **log N − loss** is safe. It has 2N − 1 candidates, though, and one is tempted to write log(2N − 1) −
+# What was **executed** here is N = 2: log 2 − loss is at most I. For any N there is an **argument**: for the N candidates
+# opposite the bound above holds, with K = N, and dropping candidates only makes the loss smaller. So for NT-Xent,
+# **log N − loss** is safe. It has 2N − 1 candidates, though, and one is tempted to write log(2N − 1) −
 # loss. Is that a bound too? Let us look at random worlds with N = 2, and the best critic that descent finds in each.
 # There are two kinds: worlds in which both views are made by the same recipe, so that p(u, v) = p(v, u), as in SimCLR;
 # and worlds in which first and second views look different, as an image and its caption do.
@@ -595,24 +557,26 @@ for kind, seen in kinds.items():
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.9), sharex=True, sharey=True, layout="constrained")
 for ax, (kind, (truths, safe, tempting)) in zip(axes, kinds.items()):
     above = int((tempting > truths + 1e-6).sum())
-    reach = max(values[0].max() for values in kinds.values()) * 1.05
-    ax.plot([0, reach], [0, reach], color=RED, lw=1, label="the truth")
-    ax.plot(truths, tempting, "s", color=ORANGE, mfc="none", label="log(2N − 1) − loss")
-    ax.plot(truths, safe, "o", color=BLUE, label="log N − loss")
-    ax.axhline(0, color=GREY, lw=0.6)
+    over, error = tempting > truths + 1e-6, tempting - truths
+    ax.axhline(0, color=GREY, lw=1)
+    ax.plot(truths, safe - truths, "o", color=BLUE, ms=5, label="log N − loss")
+    ax.plot(truths[~over], error[~over], "s", color=ORANGE, mfc="none", label="log(2N − 1) − loss, at most I")
+    ax.plot(truths[over], error[over], "D", color=RED, ms=6, mec="white", mew=0.7, label="log(2N − 1) − loss, above I")
     ax.set(xlabel="true information I (nats)", title=f"{kind}: log(2N − 1) − loss is above I in {above} of {worlds}")
     assert (safe <= truths + 1e-9).all() and (above == 0) == (kind == "same recipe")
-axes[0].set_ylabel("estimate (nats)")
-axes[0].legend(frameon=False)
+axes[0].set_ylabel("estimate − I (nats)")
+axes[1].legend(frameon=False, loc="lower left")
 exceeds = int((kinds["different looks"][2] > kinds["different looks"][0] + 1e-6).sum())
 show(
     figure,
     "log N is safe; log(2N − 1) is not where first and second views look different",
-    f"Least NT-Xent loss of two images in {worlds} random worlds of each kind, 3 by 3, seed 5. log 2 − loss lies "
+    f"Estimate minus true information, from the least NT-Xent loss of two images in {worlds} random worlds of each "
+    f"kind, 3 by 3, seed 5. log 2 − loss lies "
     f"below the true "
     f"information in all of them. log 3 − loss lies below it in all worlds with one recipe, and above it in "
     f"{exceeds} of {worlds} with "
-    "different looks.",
+    "different looks (filled), by up to "
+    f"{(kinds['different looks'][2] - kinds['different looks'][0]).max():.3f} nats.",
 )
 
 # %% [markdown]
@@ -623,11 +587,12 @@ show(
 M["the tempting constant"]
 
 # %% [markdown]
-# So use log N.
+# **So far:** for NT-Xent use log N − loss; log(2N − 1) can overstate.
+# That was all of the derivation; now play with it.
 #
 # ## Play
 #
-# Three scores. Move the shift and watch which number moves. Then press *Best shift for binary*: no shift is better for
+# Three logits. Move the shift and watch which number moves. Then press *Best shift for binary*: no shift is better for
 # the binary loss, and still it is the larger one. What do the three σ add up to there, and why? (The derivation knows:
 # see below.)
 
@@ -699,11 +664,11 @@ print(mc.course.describe("cross_entropy_readings"))
 
 # %%
 def cross_entropy_readings(scores, temperature):
-    s = scores / temperature
+    g = scores / temperature
     softplus = lambda x: np.logaddexp(0, x)
-    two = softplus(s[1] - s[0])
-    binary = softplus(-s[0]) + softplus(s[1:]).sum()
-    categorical = softplus(s[1:] - s[0]).sum()
+    two = softplus(g[1] - g[0])
+    binary = softplus(-g[0]) + softplus(g[1:]).sum()
+    categorical = softplus(g[1:] - g[0]).sum()
     return two, binary, categorical
 
 
@@ -809,10 +774,10 @@ rng = np.random.default_rng(9)
 N, tau = 6, 0.3
 z = rng.standard_normal((2 * N, 5))
 u = z / np.linalg.norm(z, axis=1, keepdims=True)
-s = u @ u.T / tau  # the critic
+g = u @ u.T / tau  # the critic: logits
 partner = (np.arange(2 * N) + N) % (2 * N)
-rivals = np.array([[s[i, k] for k in range(2 * N) if k not in (i, partner[i])] for i in range(2 * N)])
-as_ranking = float(mc.losses.ranking_nce(s[np.arange(2 * N), partner], rivals))
+rivals = np.array([[g[i, k] for k in range(2 * N) if k not in (i, partner[i])] for i in range(2 * N)])
+as_ranking = float(mc.losses.ranking_nce(g[np.arange(2 * N), partner], rivals))
 as_nt_xent = float(mc.losses.nt_xent(z[:N], z[N:], tau))
 opposite = float(mc.losses.info_nce(z[:N], z[N:], tau, symmetric=True))
 print(f"NT-Xent {as_nt_xent:.6f} = ranking among 2N − 1 {as_ranking:.6f} > among the N views opposite {opposite:.6f}")
@@ -822,8 +787,8 @@ assert all(abs(last[K] - math.log(K)) < 0.03 * math.log(K) for K in KS)  # 16.6 
 
 # %%
 # S67: three readings of "the same as cross-entropy", and one loss that is none of them
-s_p, s_n = rng.standard_normal((2, 7)) / tau
-two = mc.losses.ranking_nce(s_p, s_n[:, None]) - mc.binary_cross_entropy_with_logits(s_p - s_n, np.ones(7))
+g_p, g_n = rng.standard_normal((2, 7)) / tau
+two = mc.losses.ranking_nce(g_p, g_n[:, None]) - mc.binary_cross_entropy_with_logits(g_p - g_n, np.ones(7))
 
 own, others = rng.standard_normal(7), rng.standard_normal((7, 4))
 log_q, noise_log_q = -rng.random(7), -rng.random((7, 4))
@@ -835,7 +800,7 @@ nce = mc.losses.nce(own, others, log_q, noise_log_q) - bce
 
 places = np.array([[k for k in range(2 * N) if k != i] for i in range(2 * N)])
 right = (places == partner[:, None]).argmax(axis=1)
-classes = mc.cross_entropy(np.take_along_axis(s, places, axis=1), right) - as_nt_xent
+classes = mc.cross_entropy(np.take_along_axis(g, places, axis=1), right) - as_nt_xent
 far = mc.losses.contrastive(np.zeros((1, 2)), np.array([[3.0, 4.0]]), np.array([False]))
 for text, value in [
     ("one positive, one negative: binary cross-entropy of the difference", two),

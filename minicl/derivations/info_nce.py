@@ -66,7 +66,7 @@ anywhere = Sum(
     u,
 )
 total = define("R", (u, t), Sum(r[u, lists[t, m]], m), call=True)
-guess = define("P", (u, t, k), exp(F[u, lists[t, k]]) / Sum(exp(F[u, lists[t, m]]), m))
+guess = define("guess", (u, t, k), exp(F[u, lists[t, k]]) / Sum(exp(F[u, lists[t, m]]), m), latex="S")
 best = define("best", (u, v), log(c[u] * r[u, v]), latex=r"F^\star", call=True)
 at_best = define("at_best", (), _loss(lambda a, b: best[a, b]), latex=r"L(F^\star)")
 tilted = define("tilted", (u, v), log(d[v] * r[u, v]), latex=r"F^\circ", call=True)
@@ -248,10 +248,10 @@ D.step(
 )
 D.definition("a best critic", best[u, v], "The log ratio, times any factor c(u) inside the logarithm.")
 D.step(
-    "each bracket is zero there",
+    "the best critic says the true posterior",
     total[u, t] * best_guess,
     r[u, lists[t, k]],
-    "The factor c(u) cancels in the softmax. What the critic says is then the true posterior, list by list.",
+    "The factor c(u) cancels in the softmax. So in each list the difference that the slope adds up is 0.",
 )
 D.step(
     "the slope is zero there",
@@ -387,9 +387,8 @@ D.inequality(
     "the safe constant",
     log(2) - two_images,
     information,
-    "With N images log N − L is a lower bound of the information: here N = 2. It follows from the N candidates "
-    "opposite, whose "
-    "negatives are independent of the anchor.",
+    "Executed for N = 2. That log N − L is a lower bound for every N is an argument: drop one view of each negative "
+    "pair, and N candidates are left whose negatives are independent of the anchor.",
 )
 D.false(
     "the tempting constant",

@@ -33,7 +33,7 @@ from . import (
 A, B, K, nu, tau, c, kappa = symbols("A B K nu tau c kappa")
 j, k, m = (Index(name, K) for name in "jkm")
 a = Index("a", A)
-y, other = Index("y", B), Index("x", B)
+y, other = Index("v", B), Index("y", B)
 
 # ------------------------------------------------------------------------------- one pair: densities, odds, a model
 
@@ -43,9 +43,9 @@ noise = define("noise", (y,), Sum(p[a, y], a), latex=r"p_n", call=True)
 posterior = define("posterior", (y,), data[y] / (data[y] + nu * noise[y]), latex="P_1", call=True)
 ratio = define("r", (y,), data[y] / noise[y], call=True)
 
-sim, v = Symbol("sim", r"\mathrm{sim}", call=True), Symbol("v")
-s = define("s", (k,), sim[v[k]] / tau)
-f = define("f", (k,), exp(s[k]))
+sim, v = Symbol("sim", "s", call=True), Symbol("candidates", "v")  # the cosine with the anchor
+g = define("g", (k,), sim[v[k]] / tau)
+f = define("f", (k,), exp(g[k]))
 yes = define("h", (k,), f[k] / (f[k] + nu))
 no = define("hbar", (k,), nu / (f[k] + nu), latex=r"\bar h")
 
@@ -54,13 +54,13 @@ no = define("hbar", (k,), nu / (f[k] + nu), latex=r"\bar h")
 binary = define(
     "binary",
     (j,),
-    softplus(log(nu) - s[j]) + Sum(softplus(s[k] - log(nu)), k, k != j),
+    softplus(log(nu) - g[j]) + Sum(softplus(g[k] - log(nu)), k, k != j),
     latex=r"\ell^{\mathrm{bin}}",
 )
 ranking = define("ranking", (j,), -log(f[j] / Sum(f[m], m)), latex=r"\ell^{\mathrm{rank}}")
 
 o = Index("o", Number(2) ** K)
-bit, only, exactly_one = Symbol("D"), Symbol("e"), Symbol("E")
+bit, only, exactly_one = Symbol("b"), Symbol("e"), Symbol("E")
 outcome = define(
     "outcome", (o,), Product(bit[o, k] * yes[k] + (1 - bit[o, k]) * no[k], k), latex=r"\mathbb{P}", call=True
 )
@@ -80,6 +80,7 @@ n = Index("n", N)
 z, partner, opposite = Symbol("z"), Symbol("j", call=True), Symbol("o", call=True)
 w = define("w", (i,), z[i] / norm(z[i]), latex="u")
 S = define("S", (i, l), dot(w[i], w[l]), latex="s")
+G = define("G", (i, l), S[i, l] / tau, latex="g")
 of_anchor = define(
     "of_anchor", (i,), -log(exp(S[i, partner[i]] / tau) / Sum(exp(S[i, l] / tau), l, l != i)), latex=r"\ell"
 )
@@ -87,15 +88,15 @@ batch = define("batch", (), Mean(of_anchor[i], i), latex=r"\mathcal{L}")
 
 # ------------------------------------------------------------------------------------------------ odds and ends
 
-shifted = define("shifted", (k,), s[k] + c, latex="t")
+shifted = define("shifted", (k,), g[k] + c, latex=r"\tilde g")
 binary_shifted = softplus(log(nu) - shifted[j]) + Sum(softplus(shifted[k] - log(nu)), k, k != j)
-share = define("share", (k,), f[k] / Sum(f[m], m), latex="P")
+share = define("share", (k,), f[k] / Sum(f[m], m), latex="S")
 x = define("x", (), nu / f[1])
-up = define("up", (k,), f[k] / nu, latex="a")
+up = define("up", (k,), f[k] / nu, latex=r"\omega")
 
 
 def _world(rng, candidates=None, cosines=None, temperature=None, ratio=None, images=None):
-    """A joint density whose entries are exact in binary, so that it sums to 1 exactly; scores; and a small batch."""
+    """A joint density whose entries are exact in binary, so that it sums to 1 exactly; cosines; and a small batch."""
     count = candidates or int(rng.integers(1, 4))
     points = 2 if count == 3 else int(rng.integers(2, 4))
     weights = 1 + rng.multinomial(1024 - 2 * points, rng.dirichlet(np.ones(2 * points)))
@@ -111,12 +112,12 @@ def _world(rng, candidates=None, cosines=None, temperature=None, ratio=None, ima
         "p": (weights / 1024).reshape(2, points),
         "nu": float(ratio or rng.integers(1, 8)),
         "K": count,
-        "v": rng.permutation(np.arange(count) % points),
+        "candidates": rng.permutation(np.arange(count) % points),
         "sim": rng.uniform(-1, 1, points) if cosines is None else np.resize(cosines, points),
         "tau": temperature or float(np.exp(rng.uniform(-2, 1))),
         "c": float(rng.choice([-1, 1]) * rng.uniform(0.5, 5)),
         "kappa": rng.uniform(0.1, 10.0),
-        "D": bits,
+        "b": bits,
         "e": np.array(single),
         "E": single,
         "lists": np.array(list(itertools.product(range(points), repeat=count))),
@@ -142,7 +143,7 @@ def _norms(rng):
 
 def _collapsed(rng):
     made = _world(rng, 3, images=3)
-    return {**made, "v": np.zeros(3, dtype=int), "z": np.ones((6, 3))}
+    return {**made, "candidates": np.zeros(3, dtype=int), "z": np.ones((6, 3))}
 
 
 def _symbols():
@@ -162,28 +163,28 @@ def _symbols():
         "f": positive("f", (3,)),
         "nu": sympy.Symbol("nu", positive=True),
         "kappa": sympy.Symbol("kappa", positive=True),
-        "D": exact(made["D"]),
+        "b": exact(made["b"]),
         "lists": np.array(list(itertools.product(range(3), repeat=3))),
     }
 
 
 def _binary_by_library(env):
-    """minicl.losses.nce, whose noise density is 1 here: the scores are log ratios already, but for ν."""
-    right, count = env["at"]["j"], len(env["v"])
-    scores = env["sim"][env["v"]] / env["tau"]
-    others = np.delete(scores, right)[None]
-    if count == 1:  # no noise point at all, which the library refuses: −log σ(s − log ν)
-        return np.logaddexp(0, np.log(env["nu"]) - scores[0])
+    """minicl.losses.nce, whose noise density is 1 here: the logits are log ratios already, but for ν."""
+    right, count = env["at"]["j"], len(env["candidates"])
+    logits = env["sim"][env["candidates"]] / env["tau"]
+    others = np.delete(logits, right)[None]
+    if count == 1:  # no noise point at all, which the library refuses: −log σ(g − log ν)
+        return np.logaddexp(0, np.log(env["nu"]) - logits[0])
     # The library takes ν for the number of noise points that it is given; the difference goes into log q.
     log_q = np.log(env["nu"] / (count - 1))
-    return nce(scores[[right]], others, np.array([log_q]), np.full(others.shape, log_q))
+    return nce(logits[[right]], others, np.array([log_q]), np.full(others.shape, log_q))
 
 
 def _ranking_by_library(env):
     right = env["at"]["j"]
-    scores = env["sim"][env["v"]] / env["tau"]
-    others = np.delete(scores, right)[None]
-    return ranking_nce(scores[[right]], others) if others.size else 0.0
+    logits = env["sim"][env["candidates"]] / env["tau"]
+    others = np.delete(logits, right)[None]
+    return ranking_nce(logits[[right]], others) if others.size else 0.0
 
 
 DERIVATION = D = Derivation(
@@ -192,7 +193,7 @@ DERIVATION = D = Derivation(
     samples=_world,
     adversarial={
         "one candidate": lambda rng: _world(rng, 1),
-        "scores of ±30": lambda rng: _world(rng, 3, cosines=[1.0, -1.0, 1.0], temperature=1 / 30),
+        "logits of ±30": lambda rng: _world(rng, 3, cosines=[1.0, -1.0, 1.0], temperature=1 / 30),
         "ν = 1": lambda rng: _world(rng, 3, ratio=1),
         "ν = 1000": lambda rng: _world(rng, 3, ratio=1000),
         "equal candidates, collapsed batch": _collapsed,
@@ -215,7 +216,7 @@ D.definition("density of the noise", noise[y], "The joint density summed over al
 D.definition(
     "1 posterior of one pair",
     posterior[y],
-    "Step 1. One point of data against ν of noise: Bayes says how likely the point y is the partner.",
+    "Step 1. One point of data against ν of noise: Bayes says how likely the point v is the partner.",
 )
 D.step(
     "1 as a sigmoid",
@@ -223,25 +224,29 @@ D.step(
     sigmoid(log(data[y]) - log(nu * noise[y])),
     "Divide above and below by p_d. The logit is log p_d − log(ν p_n).",
 )
-D.definition("density ratio", ratio[y], "How much likelier y is as the partner of u than by itself.")
+D.definition("density ratio", ratio[y], "How much likelier v is as the partner of u than by itself.")
 D.step(
     "2 odds",
     posterior[y] / (1 - posterior[y]),
     ratio[y] / nu,
     "Step 2. For pairs, the odds of data against noise are the density ratio divided by ν.",
 )
-D.definition("scores", s[k], "Candidate k is the point v_k. Its score is its similarity with the anchor divided by τ.")
-D.definition("3 a model of the ratio", f[k], "Step 3. The exponential of the score stands for the ratio r(v_k).")
+D.definition(
+    "logits",
+    g[k],
+    "Candidate k is the point v_k, and s is its cosine with the anchor. The logit is the cosine divided by τ.",
+)
+D.definition("3 a model of the ratio", f[k], "Step 3. The exponential of the logit stands for the ratio r(v_k).")
 D.definition("model of the posterior", yes[k], "The probability that candidate k is data, with f in place of r.")
 D.definition("model of the other answer", no[k], "The probability that it is noise.")
 D.step(
     "model as a sigmoid",
     yes[k],
-    sigmoid(s[k] - log(nu)),
-    "So ν only shifts the score: all scores by the same amount.",
+    sigmoid(g[k] - log(nu)),
+    "So ν only shifts the logit: all logits by the same amount.",
 )
 D.false(
-    "k may be left out",
+    "the constant may be left out",
     yes[k],
     f[k] / (f[k] + 1),
     "The article sets its constant k, which is ν, to 1. In the posterior of one pair that changes the probability.",
@@ -252,7 +257,7 @@ D.false(
 D.definition(
     "probability of an outcome",
     outcome[o],
-    "K yes/no answers have 2 to the K outcomes. Outcome o says yes where D is 1 and no where it is 0, each answer by "
+    "K yes/no answers have 2 to the K outcomes. Outcome o says yes where b is 1 and no where it is 0, each answer by "
     "itself.",
 )
 D.step(
@@ -336,7 +341,7 @@ D.definition(
 D.step(
     "7 in logarithms",
     ranking[j],
-    -s[j] + LSE(s[m], m),
+    -g[j] + LSE(g[m], m),
     "What a computer should evaluate: nothing overflows.",
 )
 D.step(
@@ -349,6 +354,7 @@ D.step(
 # --------------------------------------------------------------------------------------------------- 8: NT-Xent
 
 D.definition("cosine in a batch", S[i, l], "Now 2N views, normalised: u = z/‖z‖. View i has the partner j(i).")
+D.definition("logit in a batch", G[i, l], "Again the cosine divided by τ.")
 D.definition(
     "loss of an anchor", of_anchor[i], "The candidates are the other 2N − 1 views of the batch, the partner among them."
 )
@@ -361,14 +367,14 @@ D.definition(
 D.step(
     "8 each anchor ranks 2N − 1 candidates",
     of_anchor[i],
-    -(S[i, partner[i]] / tau) + LSE(S[i, l] / tau, l, l != i),
+    -G[i, partner[i]] + LSE(G[i, l], l, l != i),
     "The form of step 7. What is new: the negatives are no independent draws. They come as pairs of views of one "
     "image.",
 )
 D.false(
     "8 one view of each image would do",
     of_anchor[i],
-    -(S[i, partner[i]] / tau) + LSE(S[i, opposite[i, n]] / tau, n),
+    -G[i, partner[i]] + LSE(G[i, opposite[i, n]], n),
     "Ranking among the N views on the other side only is another loss; o(i, n) is the view of image n on that side.",
     samples=_several,
 )
@@ -422,23 +428,23 @@ D.inequality(
     "the gap for any number",
     x + Sum(up[k], k, k != 1),
     exp(binary[1]) - exp(ranking[1]),
-    "A product of factors 1 + a is at least 1 plus the sum of the a. So the gap is at least this.",
+    "A product of factors 1 + ω is at least 1 plus the sum of the ω. So the gap is at least this.",
 )
 
 # -------------------------------------------------------------------------------------------- shifts and slopes
 
-D.definition("shifted scores", shifted[k], "The same number c is added to every score.")
+D.definition("shifted logits", shifted[k], "The same number c is added to every logit.")
 D.step(
     "ranking does not notice a shift",
     -shifted[j] + LSE(shifted[m], m),
     ranking[j],
-    "Only differences of scores count.",
+    "Only differences of logits count.",
 )
 D.false(
     "binary does not notice a shift",
     binary_shifted,
     binary[j],
-    "A yes/no question about one score has a fixed threshold.",
+    "A yes/no question about one logit has a fixed threshold.",
 )
 D.step(
     "where binary is best",
@@ -450,22 +456,22 @@ D.step(
 D.definition("softmax", share[k], "The probability of place k.")
 D.step(
     "slope of ranking",
-    derivative(ranking[j], s[j]),
+    derivative(ranking[j], g[j]),
     -(1 - share[j]),
-    "The pull on the positive depends on all scores.",
+    "The pull on the positive depends on all logits.",
     scale=1,
 )
 D.step(
     "slope of binary",
-    derivative(binary[j], s[j]),
+    derivative(binary[j], g[j]),
     -no[j],
-    "Here it depends on its own score alone.",
+    "Here it depends on its own logit alone.",
     scale=1,
 )
 D.false(
     "the slopes agree",
-    derivative(binary[j], s[j]),
-    derivative(ranking[j], s[j]),
+    derivative(binary[j], g[j]),
+    derivative(ranking[j], g[j]),
     "Another loss, and another gradient: training goes another way.",
     samples=_several,
 )
