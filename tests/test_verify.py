@@ -337,7 +337,60 @@ def test_errors_name_the_fix():
     with pytest.raises(TypeError, match="must return a Tensor"):
         mc.verify.compare(lambda x: 1.0, [1.0])
     with pytest.raises(ValueError, match=r"gradient of shape \(3,\) for x of shape \(2,\)"):
-        mc.verify.compare(lambda x: x.sum(), [1.0, 2.0], formula=lambda x: (3.0, np.ones(3)))
+        mc.verify.compare(lambda x: x.sum(), [1.0, 2.0], formula=lambda x: (3.0, (np.ones(3),)))
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ((1.0, Z1, Z2), r"\(number, array \(5, 3\), array \(5, 3\)\)"),
+        (1.0, "number"),
+        ((1.0, Z1), r"\(number, array \(5, 3\)\)"),
+        (None, "NoneType"),
+        ((Z1, (Z1, Z2)), r"\(array \(5, 3\), \(array"),
+    ],
+)
+def test_a_formula_that_returns_another_form_is_told_which(told, words):
+    form = r"formula must return value, \(grad1, grad2, ...\): one gradient for each array; .* returned "
+    with pytest.raises(ValueError, match=form + words):
+        mc.verify.compare(nt_xent, Z1, Z2, formula=lambda z1, z2: told)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_fails_and_says_where(value):
+    result = mc.verify.compare(lambda x: (x * value).sum(), [1.0, 2.0], formula=lambda x: (3.0, (np.ones(2),)))
+    assert not result.passed and f"the loss is {value} here" in result.verdict
+    assert "engine: not finite at value, ∂x[0] and 1 more" in result.notes
+    assert not any(line.startswith("closed form: not finite") for line in result.notes)
+    assert "FAILED" in str(result) and "not finite" in result._repr_html_()
+    assert not mc.verify.compare(lambda x: (x * value).sum(), [1.0, 2.0]).passed
+
+
+def test_a_loss_that_is_finite_at_its_point_alone_fails():
+    spike = lambda x: mc.where(mc.to_numpy(x).real == 1.0, x, x * np.nan).sum()
+    result = mc.verify.compare(spike, [1.0], torch=False)
+    assert not result.passed and "differences: not finite at ∂x[0]" in result.notes
+    assert "not finite" in str(result) and result.verdict
+
+
+def test_gradients_that_are_all_0_are_noted():
+    note = "all gradients are 0 here, so nothing was compared; choose another point"
+    assert note in mc.verify.compare(lambda x: (x * 0).sum(), [1.0, 2.0]).notes
+    far = mc.verify.compare("triplet", [[0.0, 0.0]], [[0.1, 0.0]], [[0.0, 9.0]], margin=1.0)
+    assert far.passed and note in far.notes
+    assert note not in mc.verify.compare("align", torch=False).notes
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e300])
+def test_embeddings_of_any_scale(scale):
+    result = mc.verify.compare("nt_xent", Z1 * scale, Z2 * scale, temperature=TAU)
+    assert result.passed, str(result)
+    assert str(result)
+
+
+def test_what_errors_are_relative_to_is_said():
+    assert "relative to the largest entry of each gradient (allowed)" in str(mc.verify.compare("align", torch=False))
 
 
 def test_the_command(capsys, monkeypatch):

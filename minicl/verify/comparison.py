@@ -30,8 +30,9 @@ def compare(loss, *arrays, formula=None, torch=None, constants=(), entries=None,
     *arrays : arrays, Tensors or lists
         Its arguments. Without any, and for a name, an example is drawn. Floats get gradients, integers do not.
     formula : callable, optional
-        formula(*arrays, **options) -> value, gradients; by default that of `mc.formulas`. If it takes `parameters`, it
-        is called with parameters=True, and the temperature (and the bias) get gradients too.
+        formula(*arrays, **options) -> value, (grad1, grad2, ...): one gradient for each array; by default that of
+        `mc.formulas`. If it takes `parameters`, it is called with parameters=True, and the temperature (and the bias)
+        get gradients too.
     torch : callable or False, optional
         A definition in torch, called as the loss is; by default that of the loss of this name. False leaves torch out.
     constants : sequence of str
@@ -62,11 +63,21 @@ def compare(loss, *arrays, formula=None, torch=None, constants=(), entries=None,
     tolerance is 1e-12, with differences 1e-8. The slopes belong to the loss's own value: if they agree with the engine
     and not with the formula, the loss and the formula are different functions.
 
+    So errors are relative to the largest entry of each array's gradient. Entries below 1e-12 of it are not checked, and
+    may even have the wrong sign: a column of gradients so small needs a point, or units, in which it is larger.
+
     Where a loss has a kink there is no derivative: such entries are listed, and left out.
 
     Examples
     --------
     >>> compare("nt_xent", temperature=0.1, torch=False).passed
+    True
+
+    A loss and a formula of your own: value, (one gradient for each array).
+
+    >>> loss = lambda x, y: ((x - y) ** 2).sum()
+    >>> formula = lambda x, y: (np.sum((x - y) ** 2), (2 * (x - y), 2 * (y - x)))
+    >>> compare(loss, [1.0, 2.0], [3.0, 5.0], formula=formula).passed
     True
 
     A formula by hand for the sum of squares, which is wrong:

@@ -14,6 +14,8 @@ from .witnesses import CLOSED, COMPLEX, DIFFERENCES, ENGINE, EPS, MEASURED, TORC
 
 TOLERANCE = {ENGINE: 1e-12, CLOSED: 1e-12, DIFFERENCES: 1e-8, COMPLEX: 1e-12, TORCH: 1e-12}
 
+ALLOWED = "largest difference, relative to the largest entry of each gradient (allowed)"
+
 
 class Pair(NamedTuple):
     """The largest relative difference of two witnesses on one quantity, and how much is allowed."""
@@ -119,14 +121,36 @@ class Comparison:
                 sides = sides if np.isfinite(left) and np.isfinite(right) else "its two sides differ"
                 self.kinks.append(f"no derivative at {_entry(name, index)}: {sides} (a kink within {within:.0e})")
             size = EPS * (1 + abs(value)) if np.isfinite(value) else EPS
-            rounding = size * sharpness / (np.max(np.abs(x), initial=0.0) or 1.0)
+            with np.errstate(all="ignore"):
+                rounding = size * sharpness / (np.max(np.abs(x), initial=0.0) or 1.0)
+                by_steps = 16 * size / slopes.step[k]
             pairs = []
             for a, b in combinations(told, 2):
                 by_slopes = a in MEASURED or b in MEASURED
                 at = ~kinked & slopes.at[k] if by_slopes else ~kinked
-                floor = rounding + (16 * size / slopes.step[k] if DIFFERENCES in (a, b) else 0.0)
+                floor = rounding + (by_steps if DIFFERENCES in (a, b) else 0.0)
                 pairs.append(_pair(name, a, b, told, at, floor))
             self.rows.append(Row(name, told, pairs, kinked))
+        self.not_finite = self._not_finite(slopes)
+
+    def _not_finite(self, slopes):
+        """Which witness is not finite, and where: a sentence for each."""
+        found = []
+        for name in self.speaking:
+            where = []
+            for k, row in enumerate(self.rows):
+                if name not in row.told:
+                    continue
+                wrong = ~np.isfinite(row.told[name]) & ~row.kinked
+                if k and name in MEASURED:
+                    wrong &= slopes.at[k - 1]
+                if wrong.any():
+                    first = _entry(row.name if not k else f"∂{row.name}", _index(wrong))
+                    more = np.count_nonzero(wrong) - 1
+                    where.append(first + (f" and {more} more" if more else ""))
+            if where:
+                found.append(f"{name}: not finite at {', '.join(where)}")
+        return found
 
     def _value_row(self, sharpness):
         told = {w.name: np.array(w.value, float) for w in self.witnesses if w.value is not None}
@@ -142,7 +166,7 @@ class Comparison:
 
     @property
     def passed(self):
-        return all(row.passed for row in self.rows) and self.compared
+        return all(row.passed for row in self.rows) and self.compared and not self.not_finite
 
     @property
     def differs_in_value(self):
@@ -171,6 +195,10 @@ class Comparison:
         notes = [f"{w.name}: {w.missing}" for w in self.witnesses if w.missing]
         for w in self.witnesses:
             notes += [] if w.missing else [f"{w.name}, {name}: {reason}" for name, reason in w.reasons.items()]
+        notes += self.not_finite
+        exact = [g[~row.kinked] for row in self.rows[1:] for name, g in row.told.items() if name not in MEASURED]
+        if self.passed and not any(map(np.any, exact)):
+            notes.append("all gradients are 0 here, so nothing was compared; choose another point")
         return notes
 
     # ------------------------------------------------------------------------------------------------- who stands alone
@@ -206,6 +234,9 @@ class Comparison:
     @property
     def verdict(self):
         """Who agrees, who does not, and by what, in words."""
+        value = self.rows[0].told[ENGINE]
+        if not np.isfinite(value):
+            return f"the loss is {value} here, so it has no gradient: move the point, or mend the loss."
         if not self.compared:
             return "nothing could be compared: the loss has no derivative at any entry here. Move the point."
         if self.passed:
@@ -257,6 +288,8 @@ class Comparison:
         keep = ~row.kinked & ~np.isnan(right)
         if odd in MEASURED:
             keep &= ~np.isnan(got)
+        if not keep.any():
+            return f"not finite in {row.name}"
         return f"{_relation(got, right, keep, row.name, max(TOLERANCE[odd], TOLERANCE[best]))} in {row.name}"
 
     # ---------------------------------------------------------------------------------------------------------- tables
@@ -303,7 +336,7 @@ class Comparison:
             "",
             *_lines(told),
             "",
-            "largest relative difference (allowed)",
+            ALLOWED,
             *_lines(matrix),
         ]
         return "\n".join([*parts, *self._foot()])
@@ -315,7 +348,7 @@ class Comparison:
         foot = "".join(f"<li>{escape(line)}</li>" for line in self._foot())
         return (
             f"<p><b>{escape(self._headline)}</b><br>{escape(self.verdict)}</p>{_html(told)}"
-            f"<p>largest relative difference (allowed)</p>{_html(matrix)}{f'<ul>{foot}</ul>' if foot else ''}"
+            f"<p>{escape(ALLOWED)}</p>{_html(matrix)}{f'<ul>{foot}</ul>' if foot else ''}"
         )
 
 
@@ -332,7 +365,9 @@ def _relation(got, right, keep, name, tolerance):
         return "0 where the others are not"
     if not largest:
         return "not 0, as the others are,"
-    ratio = float(np.sum(a * b) / np.sum(b * b))
+    scaled = b / largest  # squares of the entries themselves may overflow
+    with np.errstate(all="ignore"):
+        ratio = float(np.sum(a / largest * scaled) / np.sum(scaled * scaled))
     if near(a, ratio * b) and ratio:
         return "of the other sign" if abs(ratio + 1) < 1e-9 else f"{ratio:.9g} times the others"
     if got.ndim and near(np.abs(a), np.abs(b)):

@@ -10,6 +10,12 @@ except ImportError:  # minicl.verify says "not installed" and goes on
     torch = F = None
 
 
+def normalize(z):
+    """Rows of length 1; divided by their largest entry first, whose square may overflow or vanish."""
+    top = z.detach().abs().amax(1, keepdim=True)
+    return F.normalize(z / torch.where(top > 0, top, 1.0))
+
+
 def contrastive(x1, x2, similar, margin=1.0):
     d = F.pairwise_distance(x1, x2, eps=0)
     return torch.where(similar, d**2, F.relu(margin - d) ** 2).mean() / 2
@@ -62,7 +68,7 @@ def ranking_nce(scores, noise_scores, log_q=0.0, noise_log_q=0.0):
 
 def info_nce(queries, keys, temperature=0.5, negatives=None, symmetric=False):
     candidates = keys if negatives is None else torch.cat([keys, negatives])
-    logits = F.normalize(queries) @ F.normalize(candidates).T / temperature
+    logits = normalize(queries) @ normalize(candidates).T / temperature
     right = torch.arange(len(queries))
     forth = F.cross_entropy(logits, right)
     return (forth + F.cross_entropy(logits.T, right)) / 2 if symmetric else forth
@@ -72,7 +78,7 @@ def _scores(z1, z2, temperature, layout):
     """Scores of 2N views with −inf on the diagonal, and the partners."""
     if z2 is None and layout == "interleaved":
         z1, z2 = z1[::2], z1[1::2]  # the mean does not see the order
-    u = F.normalize(z1 if z2 is None else torch.cat([z1, z2]))
+    u = normalize(z1 if z2 is None else torch.cat([z1, z2]))
     scores = (u @ u.T / temperature).masked_fill(torch.eye(len(u), dtype=torch.bool), -torch.inf)
     return scores, torch.arange(len(u)).roll(len(u) // 2)
 
@@ -103,7 +109,7 @@ def debiased(z1, z2=None, temperature=0.5, class_prior=0.1, layout="stacked"):
 
 
 def supcon(z, labels, temperature=0.5, form="out"):
-    u = F.normalize(z)
+    u = normalize(z)
     itself = torch.eye(len(u), dtype=torch.bool)
     log_p = F.log_softmax((u @ u.T / temperature).masked_fill(itself, -torch.inf), dim=1)
     positive = (labels[:, None] == labels) & ~itself
@@ -126,17 +132,17 @@ def skip_gram(centers, contexts, negatives):
 
 def siglip(z1, z2, temperature=0.1, bias=-10.0):
     y = 2 * torch.eye(len(z1), dtype=z1.dtype) - 1
-    return -F.logsigmoid(y * (F.normalize(z1) @ F.normalize(z2).T / temperature + bias)).sum() / len(z1)
+    return -F.logsigmoid(y * (normalize(z1) @ normalize(z2).T / temperature + bias)).sum() / len(z1)
 
 
 def moco(queries, keys, queue, temperature=0.07):
-    q, k = F.normalize(queries), F.normalize(keys.detach())
-    logits = torch.cat([(q * k).sum(1, keepdim=True), q @ F.normalize(queue.detach()).T], 1) / temperature
+    q, k = normalize(queries), normalize(keys.detach())
+    logits = torch.cat([(q * k).sum(1, keepdim=True), q @ normalize(queue.detach()).T], 1) / temperature
     return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))
 
 
 def memory_bank(z, bank, index, temperature=0.07, negatives=None):
-    u, bank = F.normalize(z), F.normalize(bank.detach())
+    u, bank = normalize(z), normalize(bank.detach())
     if negatives is None:
         return F.cross_entropy(u @ bank.T / temperature, index)
     rows = bank[torch.cat([index[:, None], negatives], 1)]
@@ -145,9 +151,9 @@ def memory_bank(z, bank, index, temperature=0.07, negatives=None):
 
 
 def align(z1, z2, alpha=2):
-    return F.pairwise_distance(F.normalize(z1), F.normalize(z2), eps=0).pow(alpha).mean()
+    return F.pairwise_distance(normalize(z1), normalize(z2), eps=0).pow(alpha).mean()
 
 
 def uniform(z, t=2.0):
-    exponents = -t * F.pdist(F.normalize(z)).square()
+    exponents = -t * F.pdist(normalize(z)).square()
     return torch.logsumexp(exponents, 0) - torch.log(torch.tensor(len(exponents), dtype=z.dtype))

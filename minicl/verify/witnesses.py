@@ -168,8 +168,14 @@ def _by_formula(problem, formula, point):
         options["weights"] = problem.weights
     if takes(formula, "parameters"):
         options["parameters"] = True
-    value, gradients = formula(*args, **options)
-    gradients = list(gradients) if isinstance(gradients, (tuple, list)) else [gradients]
+    told = formula(*args, **options)
+    right = isinstance(told, (tuple, list)) and len(told) == 2 and isinstance(told[1], (tuple, list))
+    if not right or np.ndim(to_numpy(told[0])):
+        raise ValueError(
+            "compare: formula must return value, (grad1, grad2, ...): one gradient for each array; "
+            f"{_name(formula)} returned {_described(told)}."
+        )
+    value, gradients = told
     if len(gradients) != len(problem.names):
         raise ValueError(
             f"compare: {_name(formula)} returned {len(gradients)} gradients for {', '.join(problem.names)}; "
@@ -182,6 +188,16 @@ def _by_formula(problem, formula, point):
                 f"compare: {_name(formula)} returned a gradient of shape {g.shape} for {name} of shape {x.shape}."
             )
     return float(value), gradients
+
+
+def _described(x):
+    """What a function returned, in few words: `(number, array (5, 3))`."""
+    if isinstance(x, (tuple, list)):
+        words = [_described(part) for part in x[:4]] + (["..."] if len(x) > 4 else [])
+        return f"({', '.join(words)}{',' if len(x) == 1 else ''})"
+    if is_array(x) or isinstance(x, Tensor):
+        return f"array {tuple(x.shape)}" if x.shape else "number"
+    return "number" if isinstance(x, (int, float)) else type(x).__name__
 
 
 def belongs_to_its_value(problem, formula, seed=0):
@@ -215,8 +231,16 @@ def measured(problem, entries, seed):
             flat = np.sort(rng.choice(x.size, entries, replace=False))
 
         at, part = partial(problem.value_at, k, flat), x.flat[flat]
-        found = _measure(partial(_rise, at, start), part, abs(start), EPS, 1e-7)
         where = [tuple(map(int, np.unravel_index(i, x.shape))) for i in flat]
+        found = _found(partial(_rise, at, start), part, start)
+        if found is None:  # told as NaN: the table names it
+            differences.gradients.append(np.full(x.shape, np.nan))
+            complexes.gradients.append(None)
+            complexes.reasons[name] = "the loss is not finite here"
+            slopes.at.append(_spread(np.ones(len(flat)), flat, x.shape) == 1)
+            slopes.kinks.append({})
+            slopes.step.append(1.0)
+            continue
         differences.gradients.append(_spread(found.slope, flat, x.shape))
         slopes.at.append(_spread(np.ones(len(flat)), flat, x.shape) == 1)
         slopes.kinks.append({where[i[0]]: (p.left, p.right, p.step / 4) for i, p in found.kinks.items()})
@@ -228,6 +252,24 @@ def measured(problem, entries, seed):
     if all(g is None for g in complexes.gradients):
         complexes.missing = next(iter(complexes.reasons.values()))
     return differences, complexes, slopes
+
+
+def _found(rise, x, start):
+    """The slopes; None where the loss is not finite at the point or beside it."""
+    if not np.isfinite(start):
+        return None
+    seen = []
+
+    def watched(moved):
+        seen.append(rise(moved))
+        return seen[-1]
+
+    try:
+        return _measure(watched, x, abs(start), EPS, 1e-7)
+    except ValueError:  # there is no largest slope if none is finite
+        if not seen or np.isfinite(seen).all():
+            raise
+        return None
 
 
 def _rise(f, start, x):
