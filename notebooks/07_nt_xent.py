@@ -38,6 +38,9 @@ import os
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import display
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.patches import Patch
 from scipy.optimize import minimize
 from scipy.stats import t as student
 
@@ -74,18 +77,29 @@ guess = {"A": "?", "B": "?", "C": "?", "D": "?"}
 #
 # ### One question, asked 2N times
 #
-# An embedding is divided by its length; the score of two embeddings is then their inner product, a cosine. Write $j(i)$
-# for the partner of view $i$: the other view of its image. Each formula below belongs to an object that has tried it on
-# a hundred random batches and on nasty ones; the small print says what came out.
+# An embedding is divided by its length; the score of two embeddings is then their inner product, a cosine. Each formula
+# below belongs to an object that has tried it on a hundred random batches and on nasty ones; the small print says what
+# came out. These letters come up (each is defined where it is first used):
+#
+# | letter | what it is |
+# |---|---|
+# | $N$ | number of images; there are $2N$ views |
+# | $z_i$, $u_i$ | embedding of view $i$, and the same divided by its length |
+# | $s_{ik}$, $\tau$ | score of two views, a cosine; temperature |
+# | $j(i)$ | partner of view $i$: the other view of its image |
+# | $\ell_i$, $\mathcal{L}$ | loss of one anchor; NT-Xent, their mean |
+# | $P_{ik}$, $Y_{ik}$ | probability that anchor $i$ picks candidate $k$; 1 at the partner, else 0 |
+# | $G_{ik}$, $g_i$ | slope of the loss in a score, and in a unit vector |
+# | LSE, softplus | log of a sum of exponentials; softplus(x) = log(1 + eˣ) |
 
 # %%
-D["loss of one anchor"]
+display(D["unit vector"], D["score"], D["loss of one anchor"], D["NT-Xent"])
+
+# %% [markdown]
+# The quotient in the loss is a softmax over the candidates. The right answer has a name too:
 
 # %%
-D["NT-Xent"]
-
-# %%
-D["candidates"]
+display(D["candidates"], D["probability of a candidate"], D["target"])
 
 # %% [markdown]
 # So anchor i has 1 positive and 2N − 2 negatives, and the pair (i, i) is **neither**. Now for the bookkeeping. There are
@@ -149,6 +163,9 @@ show(
 print(f"rows interleaved, index of the stacked order: L = {mixed_up:.4f}")
 
 # %% [markdown]
+# **So far.** Each of 2N views is an anchor once; the loss is −log of the probability that it picks its partner.
+# One partner, 2N − 2 negatives, and never itself; the order of storage is free if the index fits it.
+#
 # ### Does the sum end at N or at 2N?
 #
 # The article lets the sum in the denominator end at N, and lets N count the images when it takes the mean. To the letter
@@ -156,10 +173,7 @@ print(f"rows interleaved, index of the stacked order: L = {mixed_up:.4f}")
 # candidates. What is left is no probability, and its minus logarithm can be negative.
 
 # %%
-D["the sum to N, to the letter"]
-
-# %%
-D["the sum ends at N"]
+display(D["the sum to N, to the letter"], D["the sum ends at N"])
 
 # %%
 rows, partner = ORDERS["interleaved"]  # as the article numbers them
@@ -173,12 +187,13 @@ for i in range(2 * N):
     right.append(math.log(sum(math.exp(logits[i, k]) for k in everyone)) - logits[i, partner[i]])
 figure, ax = plt.subplots(figsize=(9, 3.4), layout="constrained")
 places = np.arange(2 * N)
-bars = ax.bar(places - 0.2, literal, 0.38, color=[RED if x < 0 else ORANGE for x in literal], label="sum to N, as printed (red: negative)")
-ax.bar(places + 0.2, right, 0.38, color=BLUE, label="sum to 2N")
+ax.bar(places - 0.2, literal, 0.38, color=[RED if x < 0 else ORANGE for x in literal])
+ax.bar(places + 0.2, right, 0.38, color=BLUE)
 ax.axhline(0, color="black", lw=0.8)
 ax.set_xticks(places, [f"anchor {i + 1}\n{t} terms" for i, t in enumerate(terms)])
 ax.set(ylabel="loss of the anchor (nats)", title="N = 4 images, τ = 0.5, views numbered (1, 2), (3, 4), ...")
-ax.legend(frameon=False)
+legend = {"sum to N, as printed": ORANGE, "the same, where it is negative": RED, "sum to 2N": BLUE}
+ax.legend(handles=[Patch(color=color, label=label) for label, color in legend.items()], frameon=False)
 negative = sum(x < 0 for x in literal)
 assert terms == [3, 3, 3, 3, 4, 4, 4, 4] and negative >= 2 and min(right) > 0
 assert all(x > 0 for x in literal[:4])  # here the partner is in the sum
@@ -191,24 +206,18 @@ show(
 )
 
 # %% [markdown]
+# **So far.** The denominator has 2N − 1 terms, the partner among them, so each loss is −log of a probability.
+# With a sum to N half of the partners are missing, and the loss can be negative.
+#
 # ### Four ways to write it
 #
 # The quotient is how one *thinks* of the loss. It is not how one *computes* it.
 
 # %%
-FORMS["a log-sum-exp"]
+display(FORMS["a probability"], FORMS["a log-sum-exp"], FORMS["a cross-entropy"])
 
 # %%
-FORMS["a cross-entropy"]
-
-# %%
-FORMS["a comparison"]
-
-# %%
-FORMS["a softplus"]
-
-# %%
-FORMS["one image"]
+display(FORMS["a comparison"], FORMS["a softplus"], FORMS["one image"])
 
 # %% [markdown]
 # At τ = 0.005 a logit can be 200, and float32 ends at $e^{88.7}$. Here is one batch in float32 and three ways to compute
@@ -257,13 +266,9 @@ table(
 # against the **log-sum-exp** of the negatives. It is wrong in the other: one logistic loss for each negative.
 
 # %%
-FORMS["from below: the hardest negative"]
-
-# %%
-FORMS["from above: a sum over negatives"]
-
-# %%
-FORMS["a sum of logistic losses"]
+display(
+    FORMS["from below: the hardest negative"], FORMS["from above: a sum over negatives"], FORMS["a sum of logistic losses"],
+)  # fmt: skip
 
 # %%
 rng = np.random.default_rng(2)
@@ -271,43 +276,45 @@ draws = rng.uniform(-1, 1, (2000 if FULL else 500, 7)) / rng.choice([0.1, 0.2, 0
 gaps = draws[:, 1:] - draws[:, :1]  # negative minus partner
 softplus = np.logaddexp(0, gaps)
 loss = np.logaddexp(0, np.logaddexp.reduce(gaps, axis=1))
-figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
-ax.plot(loss, softplus.sum(1), ".", ms=3, color=ORANGE, label="sum of the six logistic losses")
-ax.plot(loss, softplus.max(1), ".", ms=3, color=BLUE, label="the largest of them")
-line = [1e-3, 40]
-ax.loglog(line, line, color="black", lw=1, label="the loss itself")
-ax.set(xlabel="NT-Xent of the anchor (nats)", ylabel="nats", xlim=line, ylim=(1e-3, 100))
+above, below = softplus.sum(1) / loss, softplus.max(1) / loss
+figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+ax.plot(loss, above, ".", ms=3, color=ORANGE, label="sum of the six logistic losses")
+ax.plot(loss, below, ".", ms=3, color=BLUE, label="the largest of them")
+ax.axhline(1, color="black", lw=1, label="the loss itself")
+ax.set(xscale="log", yscale="log", xlabel="NT-Xent of the anchor (nats)", ylabel="divided by the loss", ylim=(0.12, 8))
+ax.set_yticks([0.2, 0.5, 1, 2, 5], [0.2, 0.5, 1, 2, 5])
+ax.minorticks_off()
 ax.set_title(f"{len(loss)} random anchors with six negatives, seed 2, τ from 0.1 to 1")
-ax.legend(frameon=False)
-assert (softplus.max(1) < loss).all() and (loss < softplus.sum(1)).all()
+ax.legend(frameon=False, markerscale=3)
+assert (below < 1).all() and (above > 1).all()
 show(
     figure,
     "The loss lies strictly between the largest logistic loss and the sum of all",
-    f"{len(loss)} random anchors. The sum of the logistic losses lies above the loss in all of them, by up to a factor of "
-    f"{(softplus.sum(1) / loss).max():.1f}; the largest one lies below it in all of them.",
+    f"{len(loss)} random anchors, both bounds divided by the loss. The sum of the logistic losses is 1 to {above.max():.1f} times the loss, "
+    f"and nearly the loss where that is small; the largest one is {below.min():.2f} to 1 times the loss. None of the points reaches 1.",
 )
 
 # %% [markdown]
+# **So far.** Log-sum-exp is the form to compute with, the maximum taken from each row; softplus says what is compared.
+# The partner stands against all negatives taken as one, not against each of them alone.
+#
 # ### Is the partner in the denominator?
 #
 # Yes. This is the most frequent question about the loss in public code, since many texts, the article among them, say
 # that the denominator sums "over all negatives". That is another loss, the decoupled one (DCL).
 
 # %%
-D["the decoupled loss"]
+display(D["the decoupled loss"], D["the sum is over the negatives"], D["the decoupled loss is never negative"])
 
-# %%
-D["the sum is over the negatives"]
-
-# %%
-D["the decoupled loss is never negative"]
+# %% [markdown]
+# How do the two losses pull and push? Remember $P_{i\,j(i)}$, the probability that anchor i picks its partner.
 
 # %%
 D["the decoupled loss pulls and pushes harder"]
 
 # %% [markdown]
-# The factor is the same for all candidates: the forces of DCL are $1/(1 - P_{i\,j(i)})$ times as large. Once an anchor has found its partner, NT-Xent lets go,
-# and DCL does not.
+# The factor is the same for all candidates: the forces of DCL are $1/(1 - P_{i\,j(i)})$ times as large. Once an anchor has
+# found its partner, NT-Xent lets go, and DCL does not.
 
 # %%
 TAU = 0.4
@@ -326,16 +333,20 @@ order = [k for k in np.argsort(-s[anchor]) if k != anchor]
 names = [f"{k % 4 + 1}{'′' if k > 3 else ''}" for k in range(8)]
 figure, (left, right_ax) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", width_ratios=[1.5, 1])
 places = np.arange(len(order))
-left.bar(places - 0.2, push[order], 0.38, color=[GREEN if k == mate else RED for k in order], label="NT-Xent")
-left.bar(places + 0.2, push_dcl[order], 0.38, color=[GREEN if k == mate else RED for k in order], alpha=0.4, label="DCL (pale)")
+left.bar(places - 0.2, push[order], 0.38, color=[GREEN if k == mate else RED for k in order])
+left.bar(places + 0.2, push_dcl[order], 0.38, color=[GREEN if k == mate else RED for k in order], alpha=0.4)
 left.axhline(0, color="black", lw=0.8)
 left.set_xticks(places, [f"{names[k]}\n{s[anchor, k]:.2f}".replace("-", "−") for k in order])
 left.set(
     xlabel="candidate, and its cosine with the anchor",
     ylabel="∂ℓ/∂s (positive: pushed away)",
-    title=f"anchor 1, τ = {TAU}; green: its partner",
+    title=f"anchor 1, τ = {TAU}",
 )
-left.legend(frameon=False)
+swatches = [tuple(Patch(color=color, alpha=alpha) for color in (GREEN, RED)) for alpha in (1, 0.4)]
+left.legend(
+    swatches, ["NT-Xent: partner, negatives", "DCL: partner, negatives"],
+    handler_map={tuple: HandlerTuple(ndivide=None)}, handlelength=3, loc="lower right", frameon=False,
+)  # fmt: skip
 taus = np.geomspace(0.05, 2, 40)
 pair = np.array([[1.0, 0], [-1, 0]])
 ours, theirs = (np.array([float(f(pair, pair, t)) for t in taus]) for f in (mc.losses.nt_xent, mc.losses.dcl))
@@ -358,6 +369,9 @@ show(
 )
 
 # %% [markdown]
+# **So far.** The partner belongs in the denominator: it gives the loss its floor, and lets it ease off when it is done.
+# Without it one has DCL, a loss of its own: the same directions of pull and push, and no floor.
+#
 # ### Only differences count
 #
 # Four things that leave the loss as it is. The first two say what it does *not* see: lengths, and where the cloud of
@@ -365,73 +379,52 @@ show(
 # that the loss "maximises the similarity of positives and minimises that of *all* negatives". It compares them.
 
 # %%
-D["lengths do not count"]
+display(D["lengths do not count"], D["rotations do not count"])
 
 # %%
-D["rotations do not count"]
-
-# %%
-D["order does not count"]
-
-# %%
-D["a constant in all scores of an anchor does not count"]
+display(D["order does not count"], D["a constant in all scores of an anchor does not count"])
 
 # %% [markdown]
+# **So far.** The loss sees directions, and of them differences of cosines within each row, and nothing else.
+# Each of the four is a test that needs no second implementation.
+#
 # ### The gradient
 #
-# Step one, the loss by the scores. This is the slope of a cross-entropy, probability minus target:
+# Step one, the loss by the scores. This is the slope of a cross-entropy: the probability P minus the target Y of the
+# first section, and two factors.
 
 # %%
-D["slope in a score"]
-
-# %%
-D["gradient in a score"]
+display(D["slope in a score"], D["gradient in a score"])
 
 # %% [markdown]
 # Step two, the scores by the unit vectors. Here is the place where most hand-written gradients go wrong. View i meets the
 # others twice: in its own loss, as the **anchor**, and in their losses, as a **candidate**.
 
 # %%
-D["as an anchor"]
-
-# %%
-D["as a candidate"]
-
-# %%
-D["gradient in a unit vector"]
+display(D["as an anchor"], D["as a candidate"], D["pull on a unit vector"], D["gradient in a unit vector"])
 
 # %% [markdown]
-# As matrices: $\partial L/\partial U = (G + G^\top)\,U$. Two tempting shortcuts fail:
+# As matrices: $\partial\mathcal{L}/\partial U = (G + G^\top)\,U$. Two tempting shortcuts fail. (Left and right stand for all
+# four views, two numbers each, one view after the other.)
 
 # %%
-D["the anchor's half alone"]
-
-# %%
-D["twice the anchor's half"]
+display(D["the anchor's half alone"], D["twice the anchor's half"])
 
 # %% [markdown]
 # Step three, the unit vectors by the embeddings: the Jacobian of the normalisation. It projects, and divides by the length.
 
 # %%
-D["Jacobian of the normalisation"]
-
-# %%
-D["gradient in an embedding"]
-
-# %%
-D["gradient without the projection"]
+display(
+    D["Jacobian of the normalisation"], D["gradient in an embedding"], D["gradient without the projection"],
+)  # fmt: skip
 
 # %% [markdown]
 # Three consequences, each worth a test of its own:
 
 # %%
-D["nothing along z"]
-
-# %%
-D["longer vectors turn more slowly"]
-
-# %%
-D["a plain step makes each vector longer"]
+display(
+    D["nothing along z"], D["longer vectors turn more slowly"], D["a plain step makes each vector longer"],
+)  # fmt: skip
 
 # %% [markdown]
 # minicl has three witnesses for this gradient that share no code: the engine, the closed form above in plain loops, and
@@ -515,11 +508,19 @@ force = np.array([forces(at_angle(a), tau)[1][0] for a in turn])
 measured = -np.array([(loss_at(a + 1e-5) - loss_at(a - 1e-5)) / 2e-5 for a in turn])
 figure, (left, right_ax) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained", width_ratios=[1, 1.35])
 left.add_patch(plt.Circle((0, 0), 1, fill=False, ec=GREY))
-for a in np.radians(np.arange(0, 360, 12)):
-    f = 0.5 * forces(at_angle(a), tau)[1][0]
-    tail = 1.14 * np.array([np.cos(a), np.sin(a)])
+best = float(np.degrees(turn[curve.argmin()]))
+for a in np.radians(best + np.arange(12, 360, 24)):
+    f = 0.42 * forces(at_angle(a), tau)[1][0] / np.abs(force).max()
+    tail = 1.2 * np.array([np.cos(a), np.sin(a)])
     tip = tail + f * np.array([-np.sin(a), np.cos(a)])
-    left.annotate("", xy=tip, xytext=tail, arrowprops={"arrowstyle": "-|>", "color": RED, "lw": 1.2})
+    left.plot(*tail, ".", ms=4, color=RED)
+    left.annotate("", xy=tip, xytext=tail, arrowprops={"arrowstyle": "-|>", "color": RED, "lw": 1.2, "shrinkA": 0, "shrinkB": 0})
+at_rest = np.array([np.cos(np.radians(best)), np.sin(np.radians(best))])
+left.plot(*at_rest, "*", ms=15, color="black", zorder=3)
+left.text(*(1.27 * at_rest), "rest", va="center", weight="bold")
+right_ax.plot(best, curve.min(), "*", ms=13, color="black", zorder=3)
+right_ax.annotate("rest", (best, curve.min()), (-6, 8), textcoords="offset points", ha="right", weight="bold")
+left.text(0.72, 0.46, "partner", color=BLUE, ha="right", va="center", weight="bold")
 for k, a in enumerate(start[1:], start=1):
     color = (BLUE, ORANGE, "#7048E8")[k % 3]
     name = f"{k % 3 + 1}{'′' if k > 2 else ''}"
@@ -527,7 +528,7 @@ for k, a in enumerate(start[1:], start=1):
     left.text(np.cos(a), np.sin(a), name, ha="center", va="center", color="white", fontsize=9, weight="bold")
     right_ax.axvline(np.degrees(a), color=color, lw=1, ls=":")
     right_ax.text(np.degrees(a), curve.max() * 1.06, name, color=color, ha="center", weight="bold")
-left.set(aspect="equal", xlim=(-1.55, 1.55), ylim=(-1.55, 1.55), xticks=[], yticks=[], title="force −∂L/∂θ on view 1, at 30 places")
+left.set(aspect="equal", xlim=(-1.55, 1.55), ylim=(-1.55, 1.55), xticks=[], yticks=[], title="force −∂L/∂θ on view 1, at 15 places (dots)")
 left.spines[:].set_visible(False)
 right_ax.plot(np.degrees(turn), curve, color=BLUE, label="loss L")
 right_ax.plot(np.degrees(turn), force, color=RED, label="force −∂L/∂θ")
@@ -535,40 +536,38 @@ right_ax.axhline(0, color="black", lw=0.8)
 right_ax.set(xlabel="angle of view 1 (degrees)", ylabel="nats, and nats per radian", title=f"five views stay, τ = {tau}")
 right_ax.set_ylim(None, 1.16 * curve.max())
 right_ax.legend(frameon=False, loc="lower right")
-best = float(np.degrees(turn[curve.argmin()]))
 assert np.abs(force - measured).max() < 1e-8
 assert 5 < best < 25  # beside its partner at 30°, away from image 2 at 80° and 110°
 show(
     figure,
     "The force always points downhill, and comes to rest near the partner, on the side away from the crowd",
-    f"Left: a circle with five fixed views and arrows that lead to the partner of view 1 from both sides. Right: the loss against the angle of view 1; it is "
+    f"Left: a circle with five fixed views and 15 arrows that lead from both sides to the star, "
+    f"where view 1 rests, beside its partner 1′. Right: the loss against the angle of view 1; it is "
     f"least at {best:.0f}°, the partner is at 30°. The force is minus its slope: it agrees with measured slopes to "
     f"{np.abs(force - measured).max():.0e}.",
 )
 
 # %% [markdown]
+# **So far.** The gradient is probability minus target, carried to both views of each score, projected, and divided by the
+# length. Lose the candidates' half, and the direction stays nearly right at about half of the length.
+#
 # ### Known answers
 #
 # Some batches are so regular that their loss can be written down. They are the best first tests of an implementation:
 # they need no second one that might share the mistake. Look at the value at collapse above all: log(2N − 1).
+# Each value holds for one kind of batch alone, which stands in brackets.
 
 # %%
-KNOWN["collapse"]
+display(KNOWN["collapse"], KNOWN["orthogonal images"], KNOWN["regular simplex"])
 
 # %%
-KNOWN["orthogonal images"]
+display(KNOWN["regular polygon"], KNOWN["one broken pair"])
+
+# %% [markdown]
+# The simplex is the best that any embedding can do. It is tempting to put its negatives at −1:
 
 # %%
-KNOWN["regular simplex"]
-
-# %%
-KNOWN["regular polygon"]
-
-# %%
-KNOWN["one broken pair"]
-
-# %%
-KNOWN["the simplex is the best"]
+display(KNOWN["the simplex is the best"], KNOWN["negatives at −1"])
 
 
 # %%
@@ -625,8 +624,8 @@ show(
 table(["batch, N = 5", "closed value at τ = 0.5", "computed", "largest residual, τ from 0.05 to 3"], rows)
 
 # %% [markdown]
-# The simplex is the best that any embedding can do. Random starts, and descent to the end, agree. And look where the
-# negatives end: at cosine −1/(N − 1), not at −1. Three vectors cannot all be opposite to each other.
+# Random starts, and descent to the end, agree that the simplex is the best. And look where the negatives end: at cosine
+# −1/(N − 1). From three images on that is not −1, since three vectors cannot all be opposite to each other; two can.
 
 # %%
 n, d, tau = 4, 3, 0.5
@@ -650,6 +649,9 @@ print(f"cosines of negatives: from {negatives.min():.4f} to {negatives.max():.4f
 assert all(-1e-12 < end.fun - floor < 1e-6 for end in ends) and np.abs(negatives + 1 / 3).max() < 1e-2
 
 # %% [markdown]
+# **So far.** Five kinds of batch have a loss that can be written down; collapse gives log(2N − 1) at every temperature.
+# No batch gets below the simplex, whose negatives have cosine −1/(N − 1).
+#
 # ### Collapse
 #
 # At collapse every view pulls along the one common direction, and the projection takes exactly that away. So the gradient
@@ -695,8 +697,8 @@ show(
 )
 
 # %% [markdown]
-# So a loss that is frozen at **log(2N − 1)** says: collapse (or too small a step). Frozen at **log(2N)** it says: look
-# for the mask.
+# **So far.** At exact collapse the gradient is zero; next to it, it is not, and descent leaves.
+# A loss that is frozen at **log(2N − 1)** says: collapse (or too small a step). Frozen at **log(2N)**: look for the mask.
 #
 # ## Play
 #
@@ -735,7 +737,6 @@ def nt_xent_loops(z1, z2, temperature):
 
 
 report = mc.course.check("nt_xent", nt_xent_loops)
-assert report.diagnosis[0].name == "self-not-masked"
 report
 
 # %% [markdown]
@@ -755,7 +756,6 @@ def nt_xent_matrix(z1, z2, temperature):
 
 
 report = mc.course.check("nt_xent", nt_xent_matrix)
-assert report.diagnosis[0].name == "global-max"
 report
 
 # %% [markdown]
@@ -781,7 +781,6 @@ def nt_xent_gradient(z1, z2, temperature):
 
 
 report = mc.course.check("nt_xent_gradient", nt_xent_gradient)
-assert report.diagnosis[0].name == "candidates-constant"
 report
 
 # %% [markdown]
@@ -828,17 +827,17 @@ for i, (name, report) in enumerate(reports.items()):
     for j, belongs in enumerate(GROUPS.values()):
         rejected[i, j] = any(row.required and not row.passed and belongs(row) for row in report.tests)
     rejected[i, 0] = not passes_one_value(wrong_versions.get(name, along_columns))
-figure, ax = plt.subplots(figsize=(9, 10), layout="constrained")
+figure, ax = plt.subplots(figsize=(10, 14), layout="constrained")
 shade = rejected + 0.0
 shade[-1] = np.nan  # no colour: this one is right
 ax.imshow(shade, cmap=plt.matplotlib.colors.ListedColormap(["#FCE8EF", "#E6F4EA"]), aspect="auto", vmin=0, vmax=1)
 count = len(wrong_versions)
 for (i, j), good in np.ndenumerate(rejected):
     text, color = ("passes, rightly", BLUE) if i == count else ("rejected", GREEN) if good else ("✗ passes", RED)
-    ax.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
+    ax.text(j, i, text, ha="center", va="center", fontsize=10.5, color=color)
 missed = dict(zip(GROUPS, (~rejected[:count]).sum(axis=0).tolist()))
-ax.set_xticks(range(len(GROUPS)), [f"{group}\nmisses {n} of {count}" for group, n in missed.items()], fontsize=8)
-ax.set_yticks(range(len(reports)), reports, fontsize=8)
+ax.set_xticks(range(len(GROUPS)), [f"{group}\nmisses {n} of {count}" for group, n in missed.items()], fontsize=10)
+ax.set_yticks(range(len(reports)), reports, fontsize=10.5)
 ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
 ax.spines[:].set_visible(False)
 assert missed["all"] == 0 and not rejected[-1].any() and reports["softmax over columns"].passed
@@ -850,6 +849,19 @@ show(
     f"No kind of test rejects all {count} wrong versions; together they do, and each is named",
     ". ".join(f"{group}: {n} of {count} wrong versions pass" for group, n in missed.items())
     + ". The last line, the softmax over columns, passes everything: it is right.",
+)
+
+# %% [markdown]
+# What each of the wrong versions does, and how many of the five kinds of test reject it:
+
+# %%
+table(
+    ["name", "an implementation that ...", "rejected by"],
+    [
+        [f"`{mistake.name}`", mistake.says, f"{rejected[i, :-1].sum()} of 5"]
+        for i, mistake in enumerate(mc.course.EXERCISES["nt_xent"].mistakes)
+    ],
+    left=2,
 )
 
 # %% [markdown]
@@ -987,7 +999,7 @@ decided = {
         D["the decoupled loss is never negative"],
         D["the decoupled loss pulls and pushes harder"],
     ],
-    "S22, S63": [D["a constant in all scores of an anchor does not count"], KNOWN["the simplex is the best"]],
+    "S22, S63": [D["a constant in all scores of an anchor does not count"], KNOWN["the simplex is the best"], KNOWN["negatives at −1"]],
     "S35": [FORMS["a softplus"], FORMS["from above: a sum over negatives"], FORMS["a sum of logistic losses"]],
 }
 for claim, statements in decided.items():

@@ -3,6 +3,8 @@
 Right versions stand in right_answers/nt_xent.py; that every mistake is named is held by test_course_catalogue.py.
 """
 
+import math
+
 import numpy as np
 import pytest
 from right_answers.nt_xent import RIGHT, along_columns, gradient_matrices, matrix
@@ -10,6 +12,7 @@ from right_answers.nt_xent import RIGHT, along_columns, gradient_matrices, matri
 import minicl as mc
 from minicl.course import EXERCISES, check
 from minicl.course.catalogue import nt_xent as catalogue
+from notebooks import build
 
 VALUE, GRADIENT = EXERCISES["nt_xent"], EXERCISES["nt_xent_gradient"]
 
@@ -110,3 +113,21 @@ def test_the_factor_that_is_missing_is_printed():
     assert not report.passed
     report = check("nt_xent_gradient", lambda a, b, t: tuple(g * 0.3 for g in gradient_matrices(a, b, t)))
     assert "0.3 × the true one" in report.diagnosis[0].says
+
+
+STARTERS = {
+    "nt_xent_loops": "self-not-masked",
+    "nt_xent_matrix": "global-max",
+    "nt_xent_gradient": "candidates-constant",
+}
+
+
+@pytest.mark.parametrize("starter", STARTERS)
+def test_each_starter_of_the_notebook_is_wrong_in_the_way_that_its_report_names(starter):
+    """The learner's cell asserts nothing of it: the report of a mended function has to show."""
+    notebook = build.read(build.NOTEBOOKS / "07_nt_xent.py")
+    (cell,) = (cell for cell in notebook.cells if cell.source.startswith(f"def {starter}("))
+    assert "assert" not in cell.source
+    names = {"math": math, "mc": mc, "np": np}
+    exec(cell.source, names)
+    assert not names["report"].passed and names["report"].diagnosis[0].name == STARTERS[starter]

@@ -63,6 +63,12 @@ def simplex(rng):
     return _batch(rng, corners, corners)
 
 
+def three_or_four(rng):
+    """Pairs aligned, three or four images at the corners of a regular simplex: the best batch."""
+    corners = _corners(int(rng.integers(3, 5)))
+    return _batch(rng, corners, corners, lengths=False)
+
+
 def polygon(rng):
     """Pairs aligned, images at the corners of a regular polygon in the plane."""
     n = int(rng.integers(2, 8))
@@ -82,6 +88,13 @@ def broken(rng):
 def one(rng):
     """One image."""
     return _batch(rng, rng.standard_normal((1, 3)), rng.standard_normal((1, 3)))
+
+
+def short(rng):
+    """Two images in the plane, in small whole numbers: an input that can be printed where a FALSE step fails."""
+    z = rng.integers(0, 4, (4, 2)).astype(float)
+    z[~z.any(axis=1)] = 1, 0
+    return _batch(rng, z[:2], z[2:], 0.5, lengths=False)
 
 
 ADVERSARIAL = {
@@ -114,13 +127,14 @@ D.definition(
     "The mean over all 2N views.",
     code=lambda e: losses.nt_xent(e["z"], temperature=e["tau"]),
 )
-D.step("one image", L, 0, "The partner is the only candidate.", samples=one, scale=1)
+D.step("one image", L, 0, "The partner is the only candidate.", samples=one, scale=1, given=(N, "=", 1))
 D.step(
     "collapse",
     L,
     log(2 * N - 1),
     "All embeddings are equal: every candidate is as good as the partner, at every temperature.",
     samples=collapse,
+    given=r"u_{1} = \dots = u_{2 N}",
     scale=1 / tau,
 )
 D.false(
@@ -129,6 +143,7 @@ D.false(
     log(2 * N),
     "This value is the sign of a loss that forgot its mask.",
     samples=collapse,
+    given=r"u_{1} = \dots = u_{2 N}",
 )
 D.step(
     "orthogonal images",
@@ -136,6 +151,7 @@ D.step(
     log(1 + (2 * N - 2) * exp(-(1 / tau))),
     "Pairs are aligned, and all other cosines are 0.",
     samples=orthogonal,
+    given=r"s_{i\,j(i)} = 1, \text{ all others } 0",
 )
 D.step(
     "regular simplex",
@@ -143,6 +159,7 @@ D.step(
     log(1 + (2 * N - 2) * exp(-N / ((N - 1) * tau))),
     "Pairs are aligned, and all other cosines are −1/(N − 1): as far apart as N directions can all be.",
     samples=simplex,
+    given=r"s_{i\,j(i)} = 1, \text{ all others } -1/(N - 1)",
 )
 D.step(
     "regular polygon",
@@ -150,6 +167,7 @@ D.step(
     log(1 + 2 * Sum(exp((cos(2 * pi * m / N) - 1) / tau), m)),
     "In the plane, pairs aligned: two views at each of the other N − 1 corners.",
     samples=polygon,
+    given=r"s_{ik} = \cos(2 \pi (k - i)/N)",
     exactly=None,  # the corners are rounded
 )
 D.step(
@@ -159,6 +177,7 @@ D.step(
     / (2 * N),
     "Orthonormal pairs, but the two views of one image are opposite: two anchors lose, all others have a good partner.",
     samples=broken,
+    given=r"s_{1\,j(1)} = -1, \text{ other partners } 1, \text{ all others } 0",
 )
 D.inequality(
     "Jensen",
@@ -176,7 +195,8 @@ D.inequality(
     "the simplex is the best",
     log(1 + (2 * N - 2) * exp(-N / ((N - 1) * tau))),
     L,
-    "Both bounds together, with all partners at cosine 1. Negatives end at −1/(N − 1) and not at −1.",
+    "Both bounds together, with all partners at cosine 1. Negatives end at −1/(N − 1), which is −1 for two images alone.",
+    given=(N, ">", 1),
 )
 D.false(
     "collapse is the worst",
@@ -184,13 +204,14 @@ D.false(
     log(2 * N - 1),
     "A batch whose partners are far apart costs more than collapse: log(2N − 1) is no ceiling.",
     relation="<=",
+    samples=short,
 )
 D.false(
     "negatives at −1",
-    log(1 + (2 * N - 2) * exp(-2 / tau)),
     L,
-    "It would cost that if all negatives could be opposite to the anchor. Two that are opposite to it are not opposite "
-    "to each other, so no batch of three images gets there; this is a floor, and never reached.",
-    samples=simplex,
-    relation="=",
+    log(1 + (2 * N - 2) * exp(-2 / tau)),
+    "So much the best batch would cost if all negatives could be opposite to the anchor. Two that are opposite to it are "
+    "not opposite to each other, so from three images on the simplex costs more. (Two opposite pairs do get there.)",
+    samples=three_or_four,
+    given=r"\text{the regular simplex, } N \ge 3",
 )

@@ -79,6 +79,13 @@ def several(rng):
     return _batch(rng, int(rng.choice([2, 2, 2, 3])), 2, float(rng.uniform(0.1, 2)))
 
 
+def short(rng):
+    """Two images in the plane, in small whole numbers: an input that can be printed where a FALSE step fails."""
+    z = rng.integers(0, 4, (4, 2)).astype(float)
+    z[~z.any(axis=1)] = 1, 0
+    return {"N": 2, "tau": 0.5, "z": z, "j": np.array([2, 3, 0, 1])}
+
+
 def collapsed(rng):
     """All directions equal, lengths free."""
     n, size = int(rng.integers(1, 3)), 2
@@ -151,7 +158,7 @@ D.false(
     literal[i],
     "For the first views the partner is not in the sum, so this is no probability, and the loss can be negative.",
     relation="<=",
-    samples=several,
+    samples=short,
 )
 D.definition(
     "the decoupled loss",
@@ -159,13 +166,14 @@ D.definition(
     "The denominator holds negatives alone.",
     code=lambda e: losses.dcl(e["z"], temperature=e["tau"], reduction="none")[e["at"]["i"]],
     samples=several,
+    given=(N, ">", 1),
 )
 D.false(
     "the sum is over the negatives",
     loss[i],
     decoupled[i],
     "The partner stands in the denominator too. Without it one has another loss, DCL.",
-    samples=several,
+    samples=short,
 )
 D.false(
     "the decoupled loss is never negative",
@@ -173,7 +181,7 @@ D.false(
     decoupled[i],
     "Without the partner in the denominator there is no floor.",
     relation="<=",
-    samples=several,
+    samples=short,
 )
 
 # --------------------------------------------------------------------------------------------- what leaves it as it is
@@ -236,7 +244,11 @@ D.step(
     "In the losses of all other anchors view i is a candidate: a negative of most, and the partner of one.",
     scale=1 / (2 * N * tau),
 )
-D.definition("pull on a unit vector", pull[i], "Both halves together.")
+D.definition(
+    "pull on a unit vector",
+    pull[i],
+    "Both halves together: what view i gets as an anchor, and what it gets as a candidate.",
+)
 D.step(
     "gradient in a unit vector",
     derivative(L, u[i]),
@@ -249,12 +261,14 @@ D.false(
     derivative(L, u[i]),
     Sum(G[i, k] * u[k], k),
     "The form in which SimCLR compares losses (its Table 2) has the anchor's part alone. It is not the gradient.",
+    samples=short,
 )
 D.false(
     "twice the anchor's half",
     pull[i],
     2 * Sum(G[i, k] * u[k], k),
     "Scores are symmetric, probabilities are not: each row has its own denominator.",
+    samples=short,
 )
 D.step(
     "Jacobian of the normalisation",
@@ -274,6 +288,7 @@ D.false(
     derivative(L, z[i]),
     pull[i] / norm(z[i]),
     "The part along z has to go: lengths do not count.",
+    samples=short,
 )
 D.step(
     "nothing along z",
@@ -303,6 +318,7 @@ D.step(
     scale=1 / tau,
     where=k != i,
     samples=several,
+    given=(N, ">", 1),
 )
 D.step(
     "collapse is a critical point",
@@ -310,5 +326,6 @@ D.step(
     0,
     "All views pull along the one direction, and the projection takes that away.",
     samples=collapsed,
+    given=r"u_{1} = \dots = u_{2 N}",
     scale=1 / (tau * norm(z[i])),
 )

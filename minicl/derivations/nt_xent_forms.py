@@ -39,6 +39,13 @@ def several(rng):
     return _batch(n, float(rng.uniform(0.2, 2)), rng.standard_normal((2 * n, 2)))
 
 
+def short(rng):
+    """Two images in the plane, in small whole numbers: an input that can be printed where a FALSE step fails."""
+    z = rng.integers(0, 4, (4, 2)).astype(float)
+    z[~z.any(axis=1)] = 1, 0
+    return _batch(2, 0.5, z)
+
+
 def one(rng):
     """One image."""
     return _batch(1, float(rng.uniform(0.05, 2)), rng.standard_normal((2, 3)))
@@ -119,6 +126,7 @@ D.step(
     0,
     "Without negatives the last two forms are log 1 and softplus(−∞): a program has to know this case.",
     samples=one,
+    given=(N, "=", 1),
     scale=1,
 )
 D.inequality("never negative", 0, loss[i], "A probability is at most 1, and the partner is one of the candidates.")
@@ -129,6 +137,7 @@ D.inequality(
     "One negative alone costs less than all of them.",
     strict=True,
     samples=several,
+    given=(N, ">", 1),
 )
 D.inequality(
     "from above: a sum over negatives",
@@ -137,6 +146,7 @@ D.inequality(
     "The product of all (1 + x) has more terms than 1 + Σ x.",
     strict=True,
     samples=several,
+    given=(N, ">", 1),
 )
 D.false(
     "a sum of logistic losses",
@@ -144,5 +154,5 @@ D.false(
     Sum(soft((s[i, k] - s[i, j]) / tau), k, negative),
     "“The difference between the positive and all negatives by the logistic loss”: one logistic loss of a log-sum-exp, "
     "and not one for each negative.",
-    samples=several,
+    samples=short,
 )
