@@ -76,7 +76,7 @@ class Report:
     def _error_everywhere(self):
         """The text of an exception, or of a missing return, that comes before there is any answer; else None."""
         first = next((row for row in self.tests if row.required and not row.passed), None)
-        if first is None or first.tier not in ("T0", "T1") or first.cases[0] or not self._worst:
+        if first is None or first.tier != "T0" or first.cases[0] or not self._worst:
             return None
         return self._worst.observed if _is_error(self._worst.observed) else None
 
