@@ -220,6 +220,29 @@ def test_the_real_fashion_mnist():
     assert trousers[:, :, 10:18].mean() > 5 * trousers[:, :, :5].mean(), "trousers are narrow"
 
 
+@pytest.mark.parametrize("split, each", [("train", 200), ("test", 100)])
+def test_the_sample_has_as_many_of_each_class(split, each):
+    images, labels = mc.data.fashion_mnist_sample(split)
+    assert images.shape == (10 * each, 28, 28, 1) and images.dtype == np.float32
+    assert images.min() == 0 and images.max() == 1 and np.ptp(images.reshape(10 * each, -1), axis=1).min() > 0.1
+    assert np.bincount(labels).tolist() == [each] * 10
+    assert np.abs(images - mc.data.fashion_mnist_sample(split, np.float64).images).max() < 1e-7
+    with pytest.raises(ValueError, match='"train" or "test"'):
+        mc.data.fashion_mnist_sample("all")
+    with pytest.raises(ValueError, match="int64 cannot hold them"):
+        mc.data.fashion_mnist_sample(split, np.int64)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_sample_is_the_start_of_each_class_of_the_whole_set(split):
+    if not pathlib.Path("/usr/share/datasets/fashion-mnist").is_dir():
+        pytest.skip("the Debian package dataset-fashion-mnist is not installed")
+    whole, sample = mc.data.fashion_mnist(split), mc.data.fashion_mnist_sample(split)
+    for c in range(10):
+        own = sample.images[sample.labels == c]
+        assert np.array_equal(own, whole.images[whole.labels == c][: len(own)])
+
+
 # ----------------------------------------------------------------------------------------------------------- the cache
 
 

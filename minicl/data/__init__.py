@@ -8,7 +8,7 @@ from .cache import cache_folder
 from .crops import multi_crop
 from .digits import Dataset, digits
 from .idx import read_idx
-from .mnist import FASHION_CLASSES, fashion_mnist, mnist
+from .mnist import FASHION_CLASSES, fashion_mnist, fashion_mnist_sample, mnist
 from .photos import photos
 from .splits import few_labels, stratified_split
 from .synthetic import Points, bend, blobs, circle, moons
@@ -18,6 +18,7 @@ from .views import multi_views, two_views
 __all__ = [
     "digits",
     "fashion_mnist",
+    "fashion_mnist_sample",
     "FASHION_CLASSES",
     "mnist",
     "photos",
