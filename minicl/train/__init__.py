@@ -6,6 +6,7 @@ from .large_batch import LargeBatch, cached_gradient
 from .loop import Batch, Method
 from .memory_bank import MemoryBank
 from .moco import MoCo, Queue
+from .multi_crop import MultiCrop
 from .multi_view import MultiView
 from .simclr import SimCLR
 from .supcon import SupCon
@@ -18,6 +19,7 @@ __all__ = [
     "LargeBatch",
     "cached_gradient",
     "MultiView",
+    "MultiCrop",
     "SupCon",
     "FineTune",
     "two_stage",
