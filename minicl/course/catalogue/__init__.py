@@ -6,7 +6,18 @@ version passes, and that every mistake is rejected and recognised as itself, wit
 """
 
 from ..exercise import Exercise
-from . import autograd, gradient_checking, info_nce, nce, nt_xent, pairwise_triplet, simclr, similarity, temperature
+from . import (
+    autograd,
+    convolution,
+    gradient_checking,
+    info_nce,
+    nce,
+    nt_xent,
+    pairwise_triplet,
+    simclr,
+    similarity,
+    temperature,
+)
 
 
 def _collect(*modules):
@@ -21,5 +32,14 @@ def _collect(*modules):
 
 
 EXERCISES = _collect(
-    autograd, gradient_checking, info_nce, nce, nt_xent, pairwise_triplet, simclr, similarity, temperature
+    autograd,
+    convolution,
+    gradient_checking,
+    info_nce,
+    nce,
+    nt_xent,
+    pairwise_triplet,
+    simclr,
+    similarity,
+    temperature,
 )
