@@ -104,6 +104,7 @@ KEYS = (
     "known_answers",
     "temperature",
     "supcon",
+    "debiased",
     "alignment_uniformity",
 )
 
