@@ -119,9 +119,9 @@ def test_the_queue_of_a_run_holds_the_last_keys(digits):
     seen = []
 
     class Seen(MoCo):
-        def remember(self, batch, queries, keys):
+        def after_step(self, batch, queries, keys):
             seen.extend(mc.normalize(keys))
-            super().remember(batch, queries, keys)
+            super().after_step(batch, queries, keys)
 
     fit(method := Seen(*networks(), VIEW, 4, 50, batch_size=32), digits, 3)
     assert len(seen) == 192 and np.array_equal(method.queue.oldest_first(), seen[-50:])
@@ -289,8 +289,8 @@ def test_shuffling_hides_which_keys_are_of_the_same_batch(digits):
 def test_exactly_the_seen_slots_are_overwritten(m, negatives, digits, rng):
     method = bank(momentum=m, negatives=negatives, dtype=np.float64)
     embedded = []
-    remember = method.remember
-    method.remember = lambda batch, z, *rest: (embedded.append(z.data), remember(batch, z, *rest))
+    after_step = method.after_step
+    method.after_step = lambda batch, z, *rest: (embedded.append(z.data), after_step(batch, z, *rest))
     seen = set()
     for _ in range(3):
         rows = rng.choice(70, 11, replace=False)
@@ -317,7 +317,7 @@ def test_the_update_of_a_slot_is_a_proximal_step(digits, rng):
     method = bank(momentum=0.3, dtype=np.float64)
     old = method.bank[:9].copy()
     z = mc.tensor(rng.standard_normal((9, 4)))
-    method.remember(None, z, np.arange(9), None)
+    method.after_step(None, z, np.arange(9), None)
     u = mc.normalize(z.data)
 
     def cost(b):
@@ -762,7 +762,7 @@ def test_labels_are_looked_at(name, digits):
     images, labels = digits
     for given_labels, error, text in (
         (None, ValueError, "labels are missing"),
-        (0 * labels + 4, ValueError, "all labels are 4.*one class only"),
+        (0 * labels + 4, ValueError, "all 70 labels are 4.*one class only"),
         (labels.astype(float), TypeError, "labels are integers, got dtype float64"),
         (labels[:5], ValueError, r"70 images need labels of shape \(70,\), got \(5,\)"),
     ):

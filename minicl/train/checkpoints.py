@@ -5,6 +5,8 @@ The format is safetensors: a JSON header and the bytes of the arrays. Nothing in
 (counts, history, states of generators) is JSON within the header.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -37,7 +39,8 @@ def save(path, arrays, notes):
     -----
     The bytes go to a second file and are forced to the disk; then that file is renamed, a step that cannot be half
     done. At each moment `path` is the old file or the new one. Only a file that can be read is kept as the previous
-    one: a damaged file never takes the place of a good one.
+    one: a damaged file never takes the place of a good one. Two runs that write the same file wait for each other, so
+    it is that of the last one, and whole.
 
     Examples
     --------
@@ -60,20 +63,51 @@ def save(path, arrays, notes):
     for name, a in arrays.items():
         if a.dtype.kind not in "fiub":
             raise TypeError(f"checkpoint {path}: the array {name!r} of dtype {a.dtype} cannot be written.")
-    text = json.dumps(notes, default=_as_list)
+    text = as_json(notes)
     header = {"format": FORMAT, "sha256": _checksum(arrays, text), "notes": text}
     content = as_bytes(arrays, metadata={_KEY: json.dumps(header)})
 
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".tmp")
+    with _alone(path.parent) as folder:
+        try:
+            _write(new, content)
+            _keep(path)
+            os.replace(new, path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        if folder is not None:
+            os.fsync(folder)  # the names too
+
+
+def prepare(path):
+    """Make the folder of a checkpoint, and find out whether it can be written to: now, and not after hours of training.
+
+    Raises
+    ------
+    OSError
+        If it cannot; its message names the file and the reason. Files that are there stay as they are.
+
+    Examples
+    --------
+    >>> prepare("/")
+    Traceback (most recent call last):
+    IsADirectoryError: [Errno 21] a checkpoint is a file, and this is a folder; name a file within it: '/'
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        what = "a checkpoint is a file, and this is a folder; name a file within it"
+        raise IsADirectoryError(errno.EISDIR, what, str(path))
+    new = path.with_name(path.name + ".tmp")
     try:
-        _write(new, content)
-        _keep(path)
-        os.replace(new, path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.parent):
+            open(new, "wb").close()
+            new.unlink()
+    except OSError as error:
+        what = f"no checkpoint can be written there ({error.strerror}); name a file in a folder of yours"
+        raise type(error)(error.errno, what, str(path)) from error
 
 
 def load(path):
@@ -180,14 +214,29 @@ def _keep(path):
         raise
 
 
-def _sync_folder(path):
-    """Force the names in a folder to the disk too. Windows has no such call."""
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+@contextlib.contextmanager
+def _alone(path):
+    """One save at a time in a folder, from whatever process. The lock ends with the process that holds it.
+
+    Gives the open folder, so that its names can be forced to the disk. Windows can do neither, and gives None.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        yield None
+        return
+    import fcntl
+
+    folder = os.open(path, os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):  # a few file systems have no locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def as_json(notes):
+    """Notes as text: NumPy's numbers and arrays become plain ones and lists."""
+    return json.dumps(notes, default=_as_list)
 
 
 def _as_list(x):

@@ -16,7 +16,7 @@ from ..losses import cross_entropy
 from ..nn import Linear, glorot_uniform
 from ..optim import Adam, layerwise
 from .loop import Method
-from .remembering import share, whole
+from .settings import share, whole
 from .supcon import class_labels
 
 
@@ -152,7 +152,7 @@ class FineTune(Method):
         return float((found == labels).mean())
 
     def _checked(self, images, labels):
-        labels = class_labels("FineTune", labels)
+        labels = class_labels("FineTune.fit", labels)
         if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
             raise ValueError(
                 f"FineTune.fit: labels lie between {labels.min()} and {labels.max()}; "

@@ -18,7 +18,7 @@ from ..functional import split
 from ..losses import nt_xent
 from ..optim import Adam
 from ..recompute import _Tape
-from .remembering import whole
+from .settings import whole
 from .simclr import SimCLR
 
 
@@ -175,14 +175,11 @@ class LargeBatch(SimCLR):
         super().__init__(encoder, head, view, temperature, optimizer, lr, batch_size, seed)
         refuse_batch_statistics("LargeBatch", self)
 
-    def step(self, batch):
+    def gradients(self, batch):
         v1, v2 = two_views(batch.images, self.view, self.view_rng)
         views = namespace(v1).concatenate([v1, v2])
         value, gradients, z = cached_gradient(self, views, self.loss_of, self.chunk_size, self.optimizer.parameters)
-        if not math.isfinite(value):
-            raise FloatingPointError(f"the loss is {value}")
-        self.optimizer.step(gradients)
-        return {"loss": value, **self.measure(*split(z, 2))}
+        return value, gradients, split(z, 2)
 
     def loss_of(self, z):
         """The loss of the embeddings of all first views, over those of all second views."""

@@ -22,6 +22,7 @@ from ..nn import Module
 from ..optim import Adam
 from ..optim.schedules import describe
 from . import checkpoints
+from .settings import whole
 
 
 class Batch(NamedTuple):
@@ -42,7 +43,7 @@ class Method(Module):
     lr : float
     batch_size : int
     seed : int
-        From it come the order of the images and the views.
+        From it come the order of the images and the views. Equal seeds give equal runs, bit for bit.
 
     Attributes
     ----------
@@ -52,14 +53,21 @@ class Method(Module):
         For each epoch the mean of the loss, and of what `measure` gives. It holds no times, so equal runs have equal
         histories.
 
+    Raises
+    ------
+    ValueError
+        If the batch size or the seed is no whole number.
+
     Notes
     -----
     Assign the modules to attributes before `super().__init__(...)`, which collects their parameters.
     """
 
     def __init__(self, optimizer=Adam, lr=1e-3, batch_size=256, seed=0):
-        self.lr, self.batch_size, self.seed = lr, batch_size, seed
-        self.order_rng, self.view_rng = np.random.default_rng(seed).spawn(2)
+        name = type(self).__name__
+        self.lr, self.batch_size = lr, whole(name, "batch_size", batch_size, 1)
+        self.seed = whole(name, "seed", seed, 0)
+        self.order_rng, self.view_rng = np.random.default_rng(self.seed).spawn(2)
         self.optimizer = optimizer(self.trained(), lr=lr)
         names = {id(p): name for name, p in self.named_parameters()}
         self.optimizer.names = [names.get(id(p)) for p in self.optimizer.parameters]  # for its errors
@@ -81,14 +89,26 @@ class Method(Module):
         """A dict of numbers to look at, besides the loss."""
         return {}
 
+    def after_step(self, batch, *outputs):
+        """Called after the step of the optimiser: what a method remembers for later steps changes here, and not before.
+
+        A key that is in a queue already when its own loss is computed would be its own negative.
+        """
+
+    def gradients(self, batch):
+        """The loss of a batch as a number, its gradients, and what it was computed from."""
+        loss, outputs = self.loss(batch)
+        return float(loss), grad(loss, self.optimizer.parameters), outputs  # no Tensor, which would hold the graph
+
     def step(self, batch):
         """One step of the optimiser. Returns a dict of numbers."""
-        loss, outputs = self.loss(batch)
-        value = float(loss)
+        value, gradients, outputs = self.gradients(batch)
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss is {value}")
-        self.optimizer.step(grad(loss, self.optimizer.parameters))
-        return {"loss": value, **self.measure(*outputs)}  # the number, not the Tensor, which holds the whole graph
+        self.optimizer.step(gradients)
+        measured = {"loss": value, **self.measure(*outputs)}
+        self.after_step(batch, *outputs)
+        return measured
 
     def report(self, measured):
         """What the progress bar says."""
@@ -121,17 +141,18 @@ class Method(Module):
         epochs : int
             In total: after `fit(images, 10)`, `fit(images, 15)` trains five more.
         labels : integer array, shape (N,), optional
-            For methods that use them.
+            For methods that use them; others may be given them too.
         progress : bool
             Show a progress bar.
         checkpoint : str or Path, optional
-            A file that the state is written to. If it is there already, the run continues from it, and ends in the same
+            A file that the state is written to; its folder is made if need be. If it is there already, the run continues from it, and ends in the same
             state, bit for bit, as a run that was never interrupted. The one before it is kept beside it, with
             ".previous" after its name.
         save_every : int
             Write it after so many epochs.
-        callbacks : list of functions
-            Each is called as f(method) after each epoch. It may change the learning rate: `method.optimizer.lr`.
+        callbacks : function, or list of functions
+            Each is called as f(method) after each epoch. It may look (`method.epoch`, `method.history`,
+            `method.embed(images)`, a picture of them), and it may change the learning rate: `method.optimizer.lr`.
         schedule : function of the step, optional
             Before each step the learning rate is set to `lr` times `schedule(step)`, counted from 0 at the start of the
             run, for example `mc.optim.Warmup(10).then(mc.optim.Cosine(90))`. One epoch has N // batch_size steps. A
@@ -145,19 +166,31 @@ class Method(Module):
         Raises
         ------
         ValueError
-            If the images do not fit, or the checkpoint is damaged or that of another run.
+            If the images do not fit, a number is out of its range, or the checkpoint is damaged or that of another run.
+        TypeError
+            If the labels are no integers, or a callback or the schedule is no function.
         OSError
-            If the checkpoint cannot be written. The run can be continued from memory, and from the last file.
+            If the checkpoint cannot be written. Where its folder is the reason, that is found out before training;
+            later, the run can be continued from memory, and from the last file.
         FloatingPointError
             If the loss or a parameter is no longer finite.
 
         Notes
         -----
-        After any error, and after an interrupt from the keyboard, the state is that after the last whole epoch.
+        After any error, and after an interrupt from the keyboard, the state is that after the last whole epoch. An epoch
+        is whole when its callbacks are done.
         """
         images, labels = self._checked(images, labels)
+        name = f"{type(self).__name__}.fit"
+        epochs, save_every = whole(name, "epochs", epochs, 0), whole(name, "save_every", save_every, 1)
+        callbacks = [callbacks] if callable(callbacks) else list(callbacks or ())
+        for f in callbacks:
+            if not callable(f):
+                raise TypeError(f"{name}: a callback is a function of the method, not {f!r}.")
         if schedule is not None and not callable(schedule):
-            raise TypeError(f"{type(self).__name__}.fit: a schedule is a function of the step, not {schedule!r}.")
+            raise TypeError(f"{name}: a schedule is a function of the step, not {schedule!r}.")
+        if checkpoint is not None:
+            checkpoints.prepare(checkpoint)
         run = {"images": _fingerprint(images, labels), "schedule": describe(schedule)}
         if epochs <= self.epoch:
             warnings.warn(
@@ -205,6 +238,12 @@ class Method(Module):
                 measured = self.step(batch)
             except FloatingPointError as error:
                 raise self._diverged(error, k, steps) from error
+            except Exception as error:  # of a layer, a view or a loss, which names itself alone
+                error.add_note(
+                    f"{type(self).__name__}.fit: in epoch {self.epoch + 1}, step {k + 1} of {steps}, with images of "
+                    f"shape {tuple(batch.images.shape)} in a batch."
+                )
+                raise
             for name, value in measured.items():
                 total[name] = total.get(name, 0.0) + value
             bar.set_postfix_str(self.report(measured), refresh=False)
@@ -223,29 +262,35 @@ class Method(Module):
         )
 
     def _checked(self, images, labels):
-        name = type(self).__name__
-        images = images if is_array(images) else np.asarray(images)
-        if images.ndim < 2 or images.dtype.kind != "f":
-            raise ValueError(
-                f"{name}.fit: images are floats of shape (N, ...), got {images.dtype} {tuple(images.shape)}. "
-                "Divide bytes by 255."
-            )
+        name = f"{type(self).__name__}.fit"
+        images = _floats(name, images)
+        shape = tuple(images.shape)
+        if images.ndim < 2 or 0 in shape[1:]:
+            raise ValueError(f"{name}: images have shape (N, ...), got {images.dtype} {shape}.")
         if not 2 <= self.batch_size <= len(images):
             raise ValueError(
-                f"{name}.fit: batch_size is {self.batch_size}, and there are {len(images)} images; "
-                "it must lie between 2 and that number."
+                f"{name}: batch_size is {self.batch_size}, and there are {len(images)} images of shape {shape[1:]}; it "
+                "must lie between 2 and that number."
             )
         xp = namespace(images)
-        if not bool(xp.isfinite(images).all()):
-            raise ValueError(f"{name}.fit: the images hold NaN or infinity.")
+        good = xp.isfinite(images).all(axis=tuple(range(1, images.ndim)))
+        if not bool(good.all()):
+            raise ValueError(
+                f"{name}: {int((~good).sum())} of {len(images)} images of shape {shape[1:]} hold NaN or infinity, first "
+                f"images[{int(good.argmin())}]. Leave them out: images[np.isfinite(images).all(axis={_other(shape)})]."
+            )
         if bool((images == images[:1]).all()):
-            raise ValueError(f"{name}.fit: all images are equal, so there is nothing to tell apart.")
+            raise ValueError(
+                f"{name}: all images are equal, so there is nothing to tell apart: shape {shape}, pixels from "
+                f"{float(images.min()):g} to {float(images.max()):g}. Look at how they were loaded."
+            )
         if labels is not None:
             labels = to_numpy(labels)
             if labels.shape != (len(images),):
                 raise ValueError(
-                    f"{name}.fit: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}."
+                    f"{name}: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}."
                 )
+            refuse_no_integers(name, labels)
             labels = to_device(labels, self.device)
         return to_device(images, self.device).astype(self.dtype or images.dtype, copy=False), labels
 
@@ -332,16 +377,45 @@ class Method(Module):
 
     def in_batches(self, f, images, size=1024):
         """f(images) as an array: computed in evaluation mode, without recording, `size` images at a time."""
-        images = images if is_array(images) else np.asarray(images)
+        images = _floats(type(self).__name__, images)
         images = to_device(images, self.device).astype(self.dtype or images.dtype, copy=False)
         with no_grad(), self.mode(training=False):
             parts = [f(images[start : start + size]) for start in range(0, max(len(images), 1), size)]
         return namespace(images).concatenate([part.data for part in parts])
 
 
+def _floats(name, images):
+    """Images as an array of floats, or an error: bytes would be 255 times as large as what a network is used to."""
+    try:
+        images = images if is_array(images) else np.asarray(images)
+    except ValueError as error:
+        raise ValueError(f"{name}: images are one array of shape (N, ...), not arrays of several shapes.") from error
+    if images.dtype.kind != "f":
+        fix = "Divide bytes by 255." if images.dtype.kind in "iub" else "Give numbers, such as float32."
+        raise ValueError(
+            f"{name}: images are floats of shape (N, ...), got {images.dtype} {tuple(images.shape)}. {fix}"
+        )
+    return images
+
+
+def refuse_no_integers(name, labels):
+    """Labels are integers; the error says how others become so."""
+    if labels.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name}: labels are integers, got dtype {labels.dtype}. Where none is missing, "
+            "np.unique(labels, return_inverse=True)[1] numbers the classes."
+        )
+
+
+def _other(shape):
+    """All axes but the first, as one writes them."""
+    axes = tuple(range(1, len(shape)))
+    return axes[0] if len(axes) == 1 else axes
+
+
 def _as_json(notes):
     """As it comes back from a file: tuples as lists, and so on."""
-    return json.loads(json.dumps(notes))
+    return json.loads(checkpoints.as_json(notes))
 
 
 def _fingerprint(images, labels):

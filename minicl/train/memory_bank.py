@@ -16,10 +16,12 @@ from ..functional import normalize
 from ..ops import mean, square, sum
 from ..optim import Adam
 from .places import places
-from .remembering import Remembering, fits, share, whole
+from .remembering import fits, noise
+from .settings import share, whole
+from .simclr import SimCLR
 
 
-class MemoryBank(Remembering):
+class MemoryBank(SimCLR):
     """Each view must find the slot of its own image among the slots of other images.
 
     Parameters
@@ -101,7 +103,7 @@ class MemoryBank(Remembering):
         self.proximal = float(proximal)
         super().__init__(encoder, head, view, temperature, optimizer, lr, batch_size, seed)
         fill, self.negative_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)[2:])
-        self.bank = self.noise(fill, size, dim)
+        self.bank = noise(self, fill, size, dim)
 
     def loss(self, batch):
         xp = namespace(self.bank)
@@ -130,7 +132,7 @@ class MemoryBank(Remembering):
         rank, top1 = places(own, rest)
         return {"rank": rank, "top1": top1}
 
-    def remember(self, batch, z, index, others):
+    def after_step(self, batch, z, index, others):
         m = self.momentum
         if m < 1:  # rounding would move a slot that is to stay
             self.bank[index] = normalize(m * self.bank[index] + (1 - m) * normalize(z.data))

@@ -5,6 +5,7 @@ K. He, H. Fan, Y. Wu, S. Xie, R. Girshick 2019, Momentum Contrast (arXiv:1911.05
 
 import copy
 import math
+import warnings
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from ..functional import concatenate, normalize, take
 from ..nn import Module
 from ..optim import Adam
 from .places import places
-from .remembering import Remembering, fits, share, whole
+from .remembering import fits, noise
+from .settings import share, whole
+from .simclr import SimCLR
 
 
 class Queue(Module):
@@ -68,7 +71,7 @@ class Queue(Module):
         return f"{len(self.rows)}, {self.rows.shape[1]}"
 
 
-class MoCo(Remembering):
+class MoCo(SimCLR):
     """Each query must find its key among it and the K keys of a queue.
 
     Parameters
@@ -87,7 +90,8 @@ class MoCo(Remembering):
     temperature : float
     groups : int
         For BatchNorm, whose statistics would tell a query which batch its key was in: queries are encoded in so many
-        groups, keys in as many groups of a shuffled order, and then put back in order. 1 is for all other networks.
+        groups, keys in as many groups of a shuffled order, and then put back in order. 1 is for all other networks;
+        LayerNorm and GroupNorm look at one image alone, so that nothing leaks.
     optimizer, lr, batch_size, seed
         As in `Method`.
 
@@ -106,6 +110,11 @@ class MoCo(Remembering):
     ------
     ValueError
         If m lies outside [0, 1], or K, d or the number of groups is below 1.
+
+    Warns
+    -----
+    UserWarning
+        If there is a BatchNorm and one group only.
 
     Notes
     -----
@@ -148,12 +157,19 @@ class MoCo(Remembering):
         self.groups = whole("MoCo", "groups", groups, 1)
         dim, queue_size = whole("MoCo", "dim", dim, 1), whole("MoCo", "queue_size K", queue_size, 1)
         super().__init__(encoder, head, view, temperature, optimizer, lr, batch_size, seed)
+        leaks = [f"{where} is {m}" for where, m in self.named_modules() if "BatchNorm" in type(m).__name__]
+        if leaks and self.groups == 1:
+            warnings.warn(
+                f"MoCo: {leaks[0]}: its statistics tell a query which batch its key was in. Give groups=8, or use "
+                "LayerNorm or GroupNorm.",
+                stacklevel=2,
+            )
         fill, own, self.shuffle_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(5)[2:])
         self.key_encoder, self.key_head = copy.deepcopy((encoder, head))
         for name, rng in self.named_generators():
             if name.startswith("key_"):  # or its dropout would have the masks of the queries
                 rng.bit_generator.state = type(rng.bit_generator)(int(own.integers(2**63))).state
-        self.queue = Queue(self.noise(fill, queue_size, dim))
+        self.queue = Queue(noise(self, fill, queue_size, dim))
 
     def trained(self):
         return [p for name, p in self.named_parameters() if not name.startswith("key_")]
@@ -187,7 +203,7 @@ class MoCo(Remembering):
         rank, top1 = places((q * k).sum(axis=1, keepdims=True), q @ n.T)
         return {"rank": rank, "top1": top1}
 
-    def remember(self, batch, queries, keys):
+    def after_step(self, batch, queries, keys):
         self.follow()
         self.queue.put(normalize(keys))
 

@@ -1,54 +1,21 @@
-"""Methods that remember embeddings from step to step, so that there are more candidates than a batch has images.
+"""What the methods share that remember embeddings from step to step, so as to have more candidates than a batch has images.
 
-What is remembered changes after the loss and the step of the optimiser: a key that is in the queue already when its own
-loss is computed would be its own negative.
+They start from noise where nothing is remembered yet, and their embeddings have a length that is known beforehand.
 """
-
-import math
 
 import numpy as np
 
 from ..arrays import to_device
-from ..engine import grad
-from .simclr import SimCLR
+from .settings import whole
+
+__all__ = ["fits", "noise", "whole"]
 
 
-class Remembering(SimCLR):
-    """What `MoCo` and `MemoryBank` share. A subclass defines `remember`, besides the loss."""
-
-    def remember(self, batch, *outputs):
-        """Take over what the loss was computed from. Called after the step of the optimiser."""
-        raise NotImplementedError(f"{type(self).__name__}: define remember(self, batch, *outputs).")
-
-    def step(self, batch):
-        loss, outputs = self.loss(batch)
-        value = float(loss)
-        if not math.isfinite(value):
-            raise FloatingPointError(f"the loss is {value}")
-        self.optimizer.step(grad(loss, self.optimizer.parameters))
-        measured = {"loss": value, **self.measure(*outputs)}
-        self.remember(batch, *outputs)
-        return measured
-
-    def noise(self, rng, rows, dim):
-        """Unit vectors in random directions, where nothing is remembered yet."""
-        z = rng.standard_normal((rows, dim))
-        z /= np.linalg.norm(z, axis=1, keepdims=True)
-        return to_device(z.astype(self.dtype or np.float32), self.device)
-
-
-def whole(name, what, value, low):
-    """A whole number that is `low` or more."""
-    if isinstance(value, bool) or int(value) != value or value < low:
-        raise ValueError(f"{name}: {what} must be a whole number, at least {low}, got {value}.")
-    return int(value)
-
-
-def share(name, what, value):
-    """A number in [0, 1]."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: {what} lies in [0, 1], got {value}.")
-    return float(value)
+def noise(module, rng, rows, dim):
+    """Unit vectors in random directions, shape (rows, dim), with the dtype and on the device of a module."""
+    z = rng.standard_normal((rows, dim))
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    return to_device(z.astype(module.dtype or np.float32), module.device)
 
 
 def fits(name, z, dim):

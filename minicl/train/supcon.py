@@ -8,6 +8,7 @@ from ..data import two_views
 from ..losses import supcon
 from ..losses.inputs import one_of
 from ..optim import Adam
+from .loop import refuse_no_integers
 from .multi_view import of_groups
 from .simclr import SimCLR
 
@@ -76,18 +77,18 @@ class SupCon(SimCLR):
         return super().config() | {"form": self.form}
 
     def _checked(self, images, labels):
-        return super()._checked(images, class_labels("SupCon", labels))
+        return super()._checked(images, class_labels("SupCon.fit", labels))
 
 
 def class_labels(name, labels):
     """Labels as a NumPy array of integers with two classes or more."""
     if labels is None:
-        raise ValueError(f"{name}.fit: the labels are missing; give fit(images, epochs, labels=labels).")
+        raise ValueError(f"{name}: the labels are missing; give labels=labels, one integer for each image.")
     labels = to_numpy(labels)
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"{name}.fit: labels are integers, got dtype {labels.dtype}.")
+    refuse_no_integers(name, labels)
     if labels.size and (labels == labels.flat[0]).all():
         raise ValueError(
-            f"{name}.fit: all labels are {labels.flat[0]}; there is nothing to tell apart with one class only."
+            f"{name}: all {labels.size} labels are {labels.flat[0]}; there is nothing to tell apart with one class only. "
+            "Give at least two classes; SimCLR needs no labels."
         )
     return labels
