@@ -106,6 +106,8 @@ KEYS = (
     "supcon",
     "debiased",
     "alignment_uniformity",
+    "convolution",
+    "batch_norm",
 )
 
 

@@ -279,7 +279,9 @@ def _position(place, env):
         return place.position(env)
     if isinstance(place, Number):
         return int(place.number) - 1
-    return _whole(place.value(env))  # an entry of an array of positions, such as the partner j(i)
+    if isinstance(place, Entry):  # of an array of positions, such as the partner j(i)
+        return _whole(place.value(env))
+    return _whole(place.value(env)) - 1  # a sum such as j + i - 1 counts from 1, as the formula does
 
 
 # ------------------------------------------------------------------------------------------------------ definitions
