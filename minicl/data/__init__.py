@@ -4,6 +4,7 @@ Nothing is downloaded unless a function is told to.
 """
 
 from . import vectors, views
+from .alias import AliasTable
 from .cache import cache_folder
 from .crops import multi_crop
 from .digits import Dataset, digits
@@ -14,6 +15,7 @@ from .splits import few_labels, stratified_split
 from .synthetic import Points, bend, blobs, circle, moons
 from .text import Vocabulary, text, tokenize
 from .views import multi_views, two_views
+from .windows import keep_probability, window_pairs
 
 __all__ = [
     "digits",
@@ -38,6 +40,9 @@ __all__ = [
     "text",
     "tokenize",
     "Vocabulary",
+    "AliasTable",
+    "keep_probability",
+    "window_pairs",
     "cache_folder",
     "read_idx",
 ]

@@ -10,6 +10,7 @@ from .multi_crop import MultiCrop
 from .multi_view import MultiView
 from .simclr import SimCLR
 from .supcon import SupCon
+from .word2vec import Word2Vec
 
 __all__ = [
     "SimCLR",
@@ -21,6 +22,7 @@ __all__ = [
     "MultiView",
     "MultiCrop",
     "SupCon",
+    "Word2Vec",
     "FineTune",
     "two_stage",
     "Method",
