@@ -182,6 +182,17 @@ def convolved(x, w, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), gr
     return y
 
 
+def compared_views(u, temperature, layout="stacked"):
+    """One anchor after the other, and its candidates by their numbers."""
+    n = len(u)
+    losses = np.zeros(n, u.dtype)
+    for i in range(n):
+        partner = (i + n // 2) % n if layout == "stacked" else i ^ 1
+        others = [u[i] @ u[k] - u[i] @ u[partner] for k in range(n) if k not in (i, partner)]
+        losses[i] = np.logaddexp.reduce(np.array([0.0, *others]) / temperature)
+    return losses
+
+
 INTEGERS = np.array([[2, 0, 2], [1, 1, 2]])
 MASK = np.array([[True, False, True], [False, False, True]])
 TIES = [[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]
@@ -411,6 +422,14 @@ SAMPLES = {
         of(normal(2, 3, 5, 4), normal(2, 2, 2, 6), padding=((1, 1), (1, 1)), groups=2),
         of(normal(3, 2, 5, 3), normal(1, 2, 1, 3), stride=(2, 3), groups=3),
         of(normal(0, 3, 5, 2), normal(2, 2, 2, 3)),
+    ),
+    # losses
+    "nt_xent_in_blocks": named(
+        compared_views,
+        of(normal(6, 5), positive()),
+        of(normal(10, 3), 0.7, layout="interleaved"),
+        of(normal(14, 2), positive(), layout="interleaved"),
+        of(normal(2, 3), positive()),
     ),
     # shapes and positions
     "transpose": named(

@@ -10,7 +10,7 @@ import minicl
 ROOT = Path(minicl.__file__).parent
 # Each part may import those above it. What stands in one line does not import its neighbours.
 ORDER = [
-    ["arrays"],
+    ["arrays", "threads"],
     ["engine"],
     ["ops"],
     ["functional", "conv", "recompute", "derivatives", "gradcheck", "formulas"],

@@ -223,7 +223,7 @@ def _constants(name, key, values, shape, like, kinds, kind_name, below):
 
 
 def two_views(name, z1, z2, layout):
-    """Both views in one array (2N, d), and for each row the position of its partner.
+    """Both views in one array (2N, d); `candidates.partners` says which rows belong together.
 
     Parameters
     ----------
@@ -234,12 +234,7 @@ def two_views(name, z1, z2, layout):
 
     Returns
     -------
-    z : Tensor or array, shape (2N, d)
-    partner : integer array, shape (2N,)
-
-    Notes
-    -----
-    Stacked: the partner of i is (i + N) mod 2N. Interleaved: rows 2k and 2k + 1 are one image, so it is i ± 1.
+    Tensor or array, shape (2N, d)
     """
     one_of(name, "layout", layout, ("stacked", "interleaved"))
     if z2 is None:
@@ -248,12 +243,10 @@ def two_views(name, z1, z2, layout):
             raise ValueError(
                 f"{name}: z1 of shape {tuple(z.shape)} has an odd number of rows; give two views an image."
             )
-    else:
-        if layout != "stacked":
-            raise ValueError(
-                f"{name}: layout={layout!r} tells how one array is ordered, but two were given, of shapes "
-                f"{getattr(z1, 'shape', ())} and {getattr(z2, 'shape', ())}; leave out layout or z2."
-            )
-        z = concatenate(floats(name, z1=(z1, "N d"), z2=(z2, "N d")))
-    row = namespace(_raw(z)).arange(len(z))
-    return z, (row + len(z) // 2) % len(z) if layout == "stacked" else row + 1 - 2 * (row % 2)
+        return z
+    if layout != "stacked":
+        raise ValueError(
+            f"{name}: layout={layout!r} tells how one array is ordered, but two were given, of shapes "
+            f"{getattr(z1, 'shape', ())} and {getattr(z2, 'shape', ())}; leave out layout or z2."
+        )
+    return concatenate(floats(name, z1=(z1, "N d"), z2=(z2, "N d")))

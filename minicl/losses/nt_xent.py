@@ -1,7 +1,8 @@
 """NT-Xent, the loss of SimCLR: each view must find the other view of its image among all other views.
 
 It is a cross-entropy: one class for each other view of the batch, and the right class is the partner. DCL and the
-debiased loss below change one thing each: what stands in the denominator.
+debiased loss below change one thing each: what stands in the denominator. `blocked.py` computes NT-Xent a block of
+scores at a time.
 """
 
 import math
@@ -9,19 +10,57 @@ import math
 from ..arrays import namespace
 from ..functional import normalize
 from ..ops import _raw, expm1, log, softplus, where
-from .candidates import right_and_rest
+from .blocked import nt_xent_in_blocks
+from .candidates import partners, right_and_rest
 from .classification import reduce_loss
-from .inputs import between, positive_temperature, two_views
+from .inputs import between, one_of, positive_temperature, two_views
 
 
 def _compared(name, z1, z2, temperature, layout):
     """For each of the 2N anchors: s_ij/τ with its partner, and log Σ e^{s_ik/τ} over all k but itself and the partner."""
-    z, partner = two_views(name, z1, z2, layout)
-    temperature = positive_temperature(name, temperature, like=z)
-    u = normalize(z)
-    itself = namespace(_raw(u)).eye(len(u), dtype=bool)
+    u, temperature = _directions(name, z1, z2, temperature, layout)
+    return *_partner_and_others(u, temperature, layout), temperature
+
+
+def _directions(name, z1, z2, temperature, layout):
+    """The views as vectors of length 1, and the temperature, both checked."""
+    z = two_views(name, z1, z2, layout)
+    return normalize(z), positive_temperature(name, temperature, like=z)
+
+
+def _partner_and_others(u, temperature, layout):
+    xp = namespace(_raw(u))
+    itself = xp.eye(len(u), dtype=bool)
     scores = where(itself, -math.inf, u @ u.T / temperature)  # an anchor is no candidate of its own
-    return *right_and_rest(scores, partner), temperature
+    return right_and_rest(scores, partners(xp, len(u), layout))
+
+
+def nt_xent_by_definition(u, temperature, layout="stacked"):
+    """The 2N losses as they are written down: all scores, then log(1 + Σ_{k≠i,j} e^{(s_ik − s_ij)/τ}).
+
+    Parameters
+    ----------
+    u : Tensor or array, shape (2N, d)
+        Of length 1.
+    temperature : float, or Tensor or array of shape ()
+    layout : {"stacked", "interleaved"}
+
+    Returns
+    -------
+    Tensor or array, shape (2N,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> u = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> bool(np.allclose(nt_xent_by_definition(u, 1.0), np.log(1 + 2 / np.e)))
+    True
+    """
+    partner, others = _partner_and_others(u, temperature, layout)
+    return softplus(others - partner)
+
+
+nt_xent_in_blocks.composed = nt_xent_by_definition
 
 
 def _several_images(name, anchors):
@@ -29,7 +68,7 @@ def _several_images(name, anchors):
         raise ValueError(f"{name}: one image (2 rows) has no negatives, and without them no loss; give N ≥ 2 images.")
 
 
-def nt_xent(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean"):
+def nt_xent(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean", method="auto"):
     """Normalised temperature-scaled cross-entropy (Chen et al. 2020, arXiv:2002.05709, Eq. 1).
 
     Parameters
@@ -43,6 +82,10 @@ def nt_xent(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean"):
         How one array is ordered: all first views, then all second views; or rows 2k and 2k + 1 of one image.
     reduction : {"mean", "sum", "none"}
         "none" gives the 2N losses in the order of the rows (of z1, then of z2).
+    method : {"auto", "composed", "blocked"}
+        "composed" follows the definition (`nt_xent_by_definition`), with all (2N)² scores in memory. "blocked" makes them
+        a block at a time (`blocked.py`): the same numbers up to rounding, faster, and with memory that grows with N.
+        "auto" is "blocked" for float32 and float64.
 
     Returns
     -------
@@ -77,9 +120,16 @@ def nt_xent(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean"):
     >>> bool(np.isclose(nt_xent(views, layout="interleaved"), np.log(1 + 2 * np.exp(-1 / 0.5))))
     True
     """
-    partner, others, _ = _compared("nt_xent", z1, z2, temperature, layout)
-    losses = softplus(others - partner)  # log(1 + Σ_{k≠i,j} e^{(s_ik − s_ij)/τ})
-    return reduce_loss(losses, reduction, name="nt_xent")
+    one_of("nt_xent", "method", method, ("auto", "composed", "blocked"))
+    u, temperature = _directions("nt_xent", z1, z2, temperature, layout)
+    real = u.dtype in ("float32", "float64") and getattr(_raw(temperature), "dtype", u.dtype).kind != "c"
+    if method == "blocked" and not real:
+        raise TypeError(
+            f"nt_xent: method='blocked' computes with float32 and float64, not {u.dtype}; leave out method, or give "
+            "z.astype(np.float32)."
+        )
+    losses = nt_xent_by_definition if method == "composed" or not real else nt_xent_in_blocks
+    return reduce_loss(losses(u, temperature, layout=layout), reduction, name="nt_xent")
 
 
 def dcl(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean"):

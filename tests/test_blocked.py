@@ -1,0 +1,150 @@
+"""NT-Xent in blocks is NT-Xent: value, gradient and higher derivatives of the definition, in memory that grows with N."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from differences import assert_close
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minicl as mc
+from minicl.losses import blocked
+
+nt_xent = mc.losses.nt_xent
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Many blocks, with edges where N = 17 has none."""
+    monkeypatch.setattr(blocked, "BLOCK", 5)
+
+
+def both(z, temperature, weights, dtype=np.float64, **options):
+    """Losses and gradients by the definition, and in blocks."""
+    found = []
+    for method in ("composed", "blocked"):
+        x, t = mc.tensor(z, dtype=dtype), mc.tensor(temperature, dtype=dtype)
+        losses = nt_xent(x, temperature=t, reduction="none", method=method, **options)
+        found.append([losses.data, *mc.grad(losses, [x, t], weights.astype(dtype))])
+    return found
+
+
+@pytest.mark.parametrize("temperature", [0.001, 0.02, 0.1, 0.5, 2.0])
+@pytest.mark.parametrize("layout", ["stacked", "interleaved"])
+@pytest.mark.parametrize("n", [1, 2, 3, 17])
+def test_value_and_gradient_are_those_of_the_definition(small_blocks, n, layout, temperature, rng):
+    z, weights = rng.standard_normal((2 * n, 7)), rng.standard_normal(2 * n)
+    for a, b in zip(*both(z, temperature, weights, layout=layout)):
+        assert_close(b, a, 1e-12)
+
+
+@pytest.mark.parametrize("n", [127, 128, 129, 300])
+def test_at_the_edges_of_the_real_blocks(n, rng):
+    z, weights = rng.standard_normal((2 * n, 5)), rng.standard_normal(2 * n)
+    for a, b in zip(*both(z, 0.1, weights)):
+        assert_close(b, a, 1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 9), st.floats(0.005, 5), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_any_size_of_batch_and_block(n, d, temperature, block, seed):
+    rng = np.random.default_rng(seed)
+    z, weights = rng.standard_normal((2 * n, d)), rng.standard_normal(2 * n)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocked, "BLOCK", block)
+        (_, *composed), (_, *found) = both(z, temperature, weights)
+    for a, b in zip(composed, found):
+        # Along z the gradient vanishes, and for d = 1 all of it: what is left is rounding of terms as large as 1/τ.
+        assert np.abs(a - b).max() <= 1e-11 * max(np.abs(a).max(), np.abs(weights).sum() / temperature**2)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0])
+def test_float32_is_as_near_to_the_truth_as_the_definition(temperature, rng):
+    z, weights = rng.standard_normal((600, 16)), rng.standard_normal(600)
+    z[300:] = z[:300] + 0.3 * z[300:]
+    (truth, _), (composed, found) = both(z, temperature, weights), both(z, temperature, weights, np.float32)
+    for exact, a, b in zip(truth, composed, found):
+        error = lambda x: np.abs(x - exact).max() / np.abs(exact).max()  # noqa: B023
+        assert b.dtype == np.float32 and error(b) < 3 * error(a) + 1e-6
+
+
+def test_blocks_made_again_are_the_blocks_that_were_kept(small_blocks, monkeypatch, rng):
+    z, weights = rng.standard_normal((34, 7)), rng.standard_normal(34)
+    kept = both(z, 0.1, weights)[1]
+    monkeypatch.setattr(blocked, "KEEP", 0)
+    for a, b in zip(kept, both(z, 0.1, weights)[1]):
+        assert np.array_equal(a, b)
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch, rng):
+    z, weights = rng.standard_normal((1200, 8)), rng.standard_normal(1200)
+    found = []
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        found.append(both(z, 0.1, weights, np.float32)[1])
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other))
+
+
+def test_arrays_that_are_not_contiguous(small_blocks, rng):
+    wide = rng.standard_normal((14, 68))
+    z, weights = wide[::2, ::2].T, rng.standard_normal(34)
+    for a, b in zip(*both(z, 0.2, weights)):
+        assert_close(b, a, 1e-12)
+
+
+def test_higher_derivatives_go_through_the_definition(small_blocks, rng):
+    z1, z2 = rng.standard_normal((2, 4, 3))
+    f = lambda a, b, t: nt_xent(a, b, t, method="blocked")
+    assert mc.gradcheck.check(f, z1, z2, np.array(0.4), order=2).passed
+    x = mc.tensor(z1)
+    (g,) = mc.grad(nt_xent(x, x, method="blocked"), [x], differentiable=True)  # both views are one Tensor
+    assert_close(mc.grad((g * g).sum(), x), mc.grad(_squared(x, z1), x), 1e-10)
+
+
+def _squared(x, z1):
+    (g,) = mc.grad(nt_xent(x, x, method="composed"), [x], differentiable=True)
+    return (g * g).sum()
+
+
+def test_a_tiny_loss_keeps_its_digits_and_its_gradient():
+    """Partners that agree, all else opposite: ℓ = log(1 + 2 e^{−2/τ})."""
+    z = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    t = mc.tensor(0.05)
+    loss = nt_xent(z, temperature=t, method="blocked")
+    tiny = np.exp(-2 / 0.05)
+    assert_close(loss.data, np.log1p(2 * tiny), 1e-12)
+    assert_close(mc.grad(loss, t), 2 * tiny * 2 / 0.05**2, 1e-12)
+
+
+def test_memory_grows_with_n_and_not_with_its_square(monkeypatch, rng):
+    monkeypatch.setattr(blocked, "KEEP", 0)
+
+    def peak(n):
+        z = mc.tensor(rng.standard_normal((2 * n, 8)).astype(np.float32))
+        tracemalloc.start()
+        mc.grad(nt_xent(z, temperature=0.1), z)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(100)  # thread pools and caches
+    fixed = 16 * 2 * blocked.BLOCK**2 * 4
+    assert peak(6000) < fixed + 12000 * 8 * 4 * 40 < 12000**2 * 4 / 10  # a tenth of the scores alone
+
+
+def test_auto_is_blocked_where_it_can_be(rng):
+    z = rng.standard_normal((6, 3))
+    origin = lambda x: mc.losses.nt_xent(mc.tensor(x), reduction="none")._origin.op.__name__
+    assert origin(z) == origin(z.astype(np.float32)) == "nt_xent_in_blocks"
+    assert origin(z.astype(np.float16)) != "nt_xent_in_blocks"
+    assert nt_xent(z + 1e-20j).dtype == complex  # the complex step passes through the definition
+
+
+def test_what_cannot_be_is_refused(rng):
+    z = rng.standard_normal((6, 3))
+    with pytest.raises(ValueError, match='method must be "auto" or "composed" or "blocked", not \'fast\''):
+        nt_xent(z, method="fast")
+    with pytest.raises(TypeError, match="float32 and float64, not float16"):
+        nt_xent(z.astype(np.float16), method="blocked")
