@@ -16,6 +16,7 @@ import pytest
 from minicl.train import checkpoints
 
 ROOT = Path(__file__).resolve().parent.parent
+LINUX = sys.platform.startswith("linux")
 NOTES = {"epoch": 3, "history": {"loss": [0.1 + 0.2, 1e-300, 3.0]}, "text": "τ → ∞", "large": 2**127 + 1}
 
 
@@ -234,9 +235,7 @@ def test_a_file_that_may_not_grow_loses_nothing(path):
     assert checkpoints.load(path)[1] == {"epoch": 1}
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="only root may mount a small disk"
-)
+@pytest.mark.skipif(not LINUX or os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_full_disk_loses_nothing(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -254,6 +253,124 @@ def test_a_full_disk_loses_nothing(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
+STAGES = ["mkdir", "create", "write", "fsync", "link", "replace"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "copies"])
+@pytest.mark.parametrize("partly", [0.0, 0.5, 1.0])
+def test_a_disk_that_is_full_at_any_stage_loses_nothing(partly, links, path, monkeypatch):
+    """The k-th call of any kind fails, for each k; what a failing write wrote before (a part, or all of it) stays."""
+    calls, fails = [], None
+
+    def stage(what):
+        calls.append(what)
+        if len(calls) == fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    class File:
+        def __init__(self, path, mode):
+            stage("create")
+            self.file = open(path, mode)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def write(self, content):
+            self.file.write(content[: int(partly * len(content))])
+            stage("write")
+            self.file.write(content[int(partly * len(content)) :])
+
+        flush = lambda self: self.file.flush()
+        fileno = lambda self: self.file.fileno()
+
+    def staged(what, f):
+        def g(*args, **params):
+            stage(what)
+            return f(*args, **params)
+
+        return g
+
+    monkeypatch.setattr(checkpoints, "open", File, raising=False)
+    monkeypatch.setattr(checkpoints.pathlib.Path, "mkdir", staged("mkdir", Path.mkdir))
+    refuse = lambda *args: (_ for _ in ()).throw(OSError(errno.EPERM, "no second names"))
+    monkeypatch.setattr(checkpoints.os, "link", staged("link", os.link if links else refuse))
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(checkpoints.os, name, staged(name, getattr(os, name)))
+
+    for epoch in (1, 2, 3):
+        calls.clear()
+        checkpoints.save(path, {"x": np.full(50, epoch)}, {"epoch": epoch})
+    assert set(calls) == set(STAGES)
+    epoch = 3
+    for k in range(1, len(calls) + 1):
+        calls.clear()
+        fails, epoch = k, epoch + 1
+        kept = checkpoints.load(path), checkpoints.load(checkpoints.previous(path))
+        try:
+            checkpoints.save(path, {"x": np.full(50, epoch)}, {"epoch": epoch})
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            found = checkpoints.load(path)[1]["epoch"], checkpoints.load(checkpoints.previous(path))[1]["epoch"]
+            old = kept[0][1]["epoch"], kept[1][1]["epoch"]
+            # The new one is there only where all that failed was to force the names to the disk.
+            assert found in (old, (old[0], old[0]), (epoch, old[0])), calls[-1]
+        else:
+            assert calls[k - 1] == "link"  # a copy took its place
+        assert sorted(p.name for p in path.parent.iterdir()) == [path.name, path.name + ".previous"]
+        fails = None
+        checkpoints.save(path, {"x": np.full(50, epoch)}, {"epoch": epoch})  # there is room again
+        assert checkpoints.load(path)[1]["epoch"] == epoch
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_at_once(path):
+    with pytest.raises(IsADirectoryError, match="a checkpoint is a file, and this is a folder; name a file within it"):
+        checkpoints.prepare(ROOT)
+    checkpoints.save(path, {}, {"epoch": 1})
+    checkpoints.prepare(path)
+    assert [p.name for p in path.parent.iterdir()] == [path.name] and checkpoints.load(path)[1] == {"epoch": 1}
+    for bad in (path / "below a file", path.with_name("x" * 300), *([Path("/proc/none/run")] if LINUX else [])):
+        with pytest.raises(OSError, match="no checkpoint can be written there .*name a file in a folder of yours"):
+            checkpoints.prepare(bad)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_somebody_else_is_refused_at_once(path):
+    path.parent.mkdir()
+    path.parent.chmod(0o500)
+    with pytest.raises(PermissionError, match="no checkpoint can be written there .*Permission denied"):
+        checkpoints.prepare(path)
+
+
+WRITER = """
+    import sys
+    import numpy as np
+    from minicl.train import checkpoints
+
+    path, mark, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    for k in range(times):
+        checkpoints.save(path, {"x": np.full(2000 * mark, mark)}, {"epoch": mark})
+"""
+
+
+def test_two_runs_that_write_one_file_leave_it_whole(path):
+    """Of other lengths, so that a mixture would be no checkpoint; read all the time."""
+    checkpoints.save(path, {}, {"epoch": 0})
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), str(path)]
+    writers = [subprocess.Popen([*command, str(mark), "60"], cwd=ROOT) for mark in (1, 2, 3)]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        found, notes = checkpoints.load(path)
+        assert notes["epoch"] == 0 or found["x"].tolist() == [notes["epoch"]] * 2000 * notes["epoch"]
+        seen.add(notes["epoch"])
+        time.sleep(0.002)
+    assert [writer.returncode for writer in writers] == [0, 0, 0] and seen >= {1, 2, 3}
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, path.name + ".previous"]
+    assert checkpoints.load(checkpoints.previous(path))[1]["epoch"] in (1, 2, 3)
+
+
 # --------------------------------------------------------------------------------------------------------------- killed
 
 # For each line on its input this process makes a copy of itself, which trains and saves: so libraries are loaded once.
@@ -262,11 +379,39 @@ def test_a_full_disk_loses_nothing(tmp_path):
 RUN = """
     import os, signal, sys
     import minicl as mc
+    from minicl import nn, optim
     from minicl.data import views
+    from minicl.train import FineTune, LargeBatch, MemoryBank, MoCo, MultiCrop, MultiView, SimCLR, SupCon
 
-    images, epochs = mc.data.digits("train").images[:192], int(sys.argv[1])
+    (images, labels), epochs = mc.data.digits("train"), int(sys.argv[1])
+    images, labels = images[:96], labels[:96]
+    view = views.Compose([views.RandomAffine(15, 1, (0.8, 1.2)), views.GaussianNoise(0.1)])
+    schedule = optim.Warmup(8).then(optim.Cosine(4 * epochs))
 
-    def train(path, last):
+    def adamw(parameters, lr):
+        return optim.AdamW(optim.no_decay(parameters), lr, weight_decay=0.1, clip_norm=1.0)
+
+    def sgd(parameters, lr):
+        return optim.SGD(parameters, lr, momentum=0.9, nesterov=True)
+
+    def make(name):
+        encoder = nn.Sequential(nn.MLP([64, 32, 16], rng=0), nn.Dropout(0.1, rng=7))
+        if name == "MoCo":
+            encoder = nn.Sequential(encoder, nn.BatchNorm1d(16))
+        head = nn.ProjectionHead(16, 16, 8, rng=1)
+        common = {"batch_size": 24, "lr": 0.01, "seed": 3}
+        return {
+            "SimCLR": lambda: SimCLR(encoder, head, view, optimizer=adamw, **common),
+            "MoCo": lambda: MoCo(encoder, head, view, 8, 100, 0.9, groups=3, optimizer=sgd, **common),
+            "MemoryBank": lambda: MemoryBank(encoder, head, view, 96, 8, 30, 0.5, 0.1, optimizer=optim.LARS, **common),
+            "LargeBatch": lambda: LargeBatch(encoder, head, view, 20, **common),
+            "MultiView": lambda: MultiView(encoder, head, view, 3, optimizer=adamw, **common),
+            "MultiCrop": lambda: MultiCrop(encoder, head, 2, view=view, **common),
+            "SupCon": lambda: SupCon(encoder, head, view, optimizer=sgd, **common),
+            "FineTune": lambda: FineTune(encoder, 16, 10, 0.5, 0.5, view, **common),
+        }[name]()
+
+    def train(name, path, last):
         events = 0
 
         def event():
@@ -285,45 +430,41 @@ RUN = """
                 return result
             return g
 
-        for name in ("fsync", "link", "replace"):
-            setattr(os, name, watched(getattr(os, name)))
-        encoder = mc.nn.Sequential(mc.nn.MLP([64, 32, 16], rng=0), mc.nn.Dropout(0.1, rng=7))
-        view = views.Compose([views.RandomAffine(15, 1, (0.8, 1.2)), views.GaussianNoise(0.1)])
-
-        def optimizer(parameters, lr):
-            return mc.optim.AdamW(mc.optim.no_decay(parameters), lr, weight_decay=0.1, clip_norm=1.0)
-
-        head = mc.nn.ProjectionHead(16, 16, 8, rng=1)
-        method = mc.train.SimCLR(encoder, head, view, batch_size=48, lr=0.01, seed=3, optimizer=optimizer)
+        for call in ("fsync", "link", "replace"):
+            setattr(os, call, watched(getattr(os, call)))
+        method = make(name)
         method.step = watched(method.step)
-        schedule = mc.optim.Warmup(8).then(mc.optim.Cosine(4 * epochs))
-        method.fit(images, epochs, progress=False, checkpoint=path, schedule=schedule)
+        method.fit(images, epochs, labels=labels, progress=False, checkpoint=path, schedule=schedule)
         return events
 
     for line in sys.stdin:
-        path, last = line.rsplit(" ", 1)
+        name, path, last = line.split(" ")
         child = os.fork()
         if not child:
-            os.write(1, b"%d\\n" % train(path, int(last)))
+            os.write(1, b"%d\\n" % train(name, path, int(last)))
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os.write(1, b"%d\\n" % status)
 """
 EPOCHS, KILLS = 45, 20
+METHODS = ["SimCLR", "MoCo", "MemoryBank", "LargeBatch", "MultiView", "MultiCrop", "SupCon", "FineTune"]
 
 
 class Runs:
-    """The process that trains: a number of the event to be killed after, or none."""
+    """The process that trains: a method, and the number of the event to be killed after, or none."""
+
+    def __init__(self, hash_seed):
+        self.hash_seed = hash_seed
 
     def __enter__(self):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": self.hash_seed}
         command = [sys.executable, "-c", textwrap.dedent(RUN), str(EPOCHS)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, bufsize=1, **pipes)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | one, text=True, bufsize=1, **pipes)
         return self
 
-    def run(self, path, last=-100):
-        self.process.stdin.write(f"{path} {last}\n")
+    def run(self, name, path, last=-100):
+        self.process.stdin.write(f"{name} {path} {last}\n")
         return int(self.process.stdout.readline())
 
     def status(self):
@@ -335,25 +476,34 @@ class Runs:
         self.process.wait()
 
 
+@pytest.fixture(scope="module")
+def two_processes():
+    """Two, in which sets and dicts of texts have other orders of their hashes."""
+    with Runs("1") as one, Runs("2") as other:
+        yield one, other
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a process cannot be copied and killed like this here")
-def test_a_run_killed_at_twenty_moments_ends_as_the_unbroken_one(tmp_path):
-    whole, again, path = (tmp_path / f"{name}.safetensors" for name in ("whole", "again", "run"))
-    rng, reached = np.random.default_rng(11), []
-    with Runs() as runs:
-        events = runs.run(whole)
-        assert runs.status() == 0
-        for _ in range(KILLS):
-            # An epoch has at least 16 events (four steps, and a save), and a life at most 36: so 20 lives cannot end it.
-            pid = runs.run(path, int(rng.integers(1, 25)))
-            time.sleep(rng.random() * 0.01)
-            os.kill(pid, signal.SIGKILL)
-            assert runs.status() == -signal.SIGKILL
-            reached.append(checkpoints.load(path)[1]["epoch"] if path.exists() else 0)
-        assert events >= 16 * EPOCHS and reached == sorted(reached)
-        assert 5 < len(set(reached)) and reached[-1] < EPOCHS
-        runs.run(path)
-        assert runs.status() == 0
-    with Runs() as runs:  # the same seed in another process
-        runs.run(again)
-        assert runs.status() == 0
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_killed_at_twenty_moments_ends_as_the_unbroken_one(name, two_processes, tmp_path):
+    """Bit for bit: parameters, optimiser, queue or bank, generators and history. And so does one of another process."""
+    whole, again, path = (tmp_path / f"{part}.safetensors" for part in ("whole", "again", "run"))
+    rng, reached = np.random.default_rng(11 + METHODS.index(name)), []
+    one, other = two_processes
+    events = one.run(name, whole)
+    assert one.status() == 0
+    for _ in range(KILLS):
+        # An epoch has at least 16 events (four steps, and a save), and a life at most 36: so 20 lives cannot end it.
+        pid = one.run(name, path, int(rng.integers(1, 25)))
+        time.sleep(rng.random() * 0.01)
+        os.kill(pid, signal.SIGKILL)
+        assert one.status() == -signal.SIGKILL
+        reached.append(checkpoints.load(path)[1]["epoch"] if path.exists() else 0)
+    assert events >= 16 * EPOCHS and reached == sorted(reached)
+    assert 5 < len(set(reached)) and reached[-1] < EPOCHS
+    one.run(name, path)
+    assert one.status() == 0
+    other.run(name, again)
+    assert other.status() == 0
     assert path.read_bytes() == whole.read_bytes() == again.read_bytes()
+    assert len(checkpoints.load(whole)[1]["history"]["loss"]) == EPOCHS

@@ -96,7 +96,7 @@ def prepare(path):
     IsADirectoryError: [Errno 21] a checkpoint is a file, and this is a folder; name a file within it: '/'
     """
     path = pathlib.Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         what = "a checkpoint is a file, and this is a folder; name a file within it"
         raise IsADirectoryError(errno.EISDIR, what, str(path))
     new = path.with_name(path.name + ".tmp")
