@@ -106,6 +106,8 @@ KEYS = (
     "supcon",
     "debiased",
     "alignment_uniformity",
+    "large_batch",
+    "momentum_keys",
     "convolution",
     "batch_norm",
 )
