@@ -106,6 +106,8 @@ KEYS = (
     "supcon",
     "debiased",
     "alignment_uniformity",
+    "pca",
+    "tsne",
     "large_batch",
     "momentum_keys",
     "convolution",
