@@ -3,6 +3,7 @@
 from .backward_stepper import backward_stepper
 from .circle_forces import circle_forces
 from .margin_plane import margin_plane
+from .neighbour_gallery import neighbour_gallery
 from .noise_classifier import noise_classifier
 from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
 from .similarity_plane import similarity_plane
@@ -20,6 +21,7 @@ __all__ = [
     "backward_stepper",
     "circle_forces",
     "margin_plane",
+    "neighbour_gallery",
     "noise_classifier",
     "show",
     "similarity_plane",
