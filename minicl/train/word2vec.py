@@ -135,16 +135,18 @@ def sgns_rows(v, u, pairs):
     error[:, 0] -= 1
     pull = (error[:, None, :] @ other)[:, 0, :]
     ones = xp.ones_like(pull[:, :1])
-    return loss, _added(pairs.centers[:, None], ones, pull), _added(there, error, center)
+    return loss, _added(len(v), pairs.centers[:, None], ones, pull), _added(len(u), there, error, center)
 
 
-def _added(numbers, weights, vectors):
+def _added(n, numbers, weights, vectors):
     """Row numbers (each once), and for each the sum of weights[b, j] · vectors[b] over the places where it stands.
 
     The same sums in the same order as `np.add.at`, as a product with a sparse matrix: about fifteen times as fast.
     """
-    rows, place = np.unique(numbers, return_inverse=True)
-    place = place.reshape(numbers.shape)
+    occurs = np.zeros(n, dtype=bool)
+    occurs[numbers] = True
+    rows = np.flatnonzero(occurs)
+    place = (np.cumsum(occurs) - 1)[numbers]
     xp = namespace(weights, vectors)
     if xp is np:
         starts = np.arange(0, place.size + 1, place.shape[1])
