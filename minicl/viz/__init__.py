@@ -2,6 +2,7 @@
 
 from .backward_stepper import backward_stepper
 from .circle_forces import circle_forces
+from .embedding_maps import embedding_maps
 from .margin_plane import margin_plane
 from .neighbour_gallery import neighbour_gallery
 from .noise_classifier import noise_classifier
