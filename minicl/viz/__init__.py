@@ -21,6 +21,7 @@ __all__ = [
     "Widget",
     "backward_stepper",
     "circle_forces",
+    "embedding_maps",
     "margin_plane",
     "neighbour_gallery",
     "noise_classifier",
