@@ -118,6 +118,14 @@ def test_a_tiny_loss_keeps_its_digits_and_its_gradient():
     assert_close(mc.grad(loss, t), 2 * tiny * 2 / 0.05**2, 1e-12)
 
 
+@pytest.mark.parametrize("second", [[1.0, 0.0], [-1.0, 0.0]])
+@pytest.mark.parametrize("temperature", [0.0005, 0.5])
+def test_one_image_has_no_others_so_no_loss_and_no_gradient(second, temperature):
+    z = mc.tensor([[1.0, 0.0], second])
+    loss = nt_xent(z, temperature=temperature, method="blocked")
+    assert float(loss) == 0 and np.array_equal(mc.grad(loss, z), np.zeros((2, 2)))
+
+
 def test_memory_grows_with_n_and_not_with_its_square(monkeypatch, rng):
     monkeypatch.setattr(blocked, "KEEP", 0)
 
