@@ -4,6 +4,7 @@ from .backward_stepper import backward_stepper
 from .circle_forces import circle_forces
 from .embedding_maps import embedding_maps
 from .margin_plane import margin_plane
+from .momentum_queue import momentum_queue
 from .neighbour_gallery import neighbour_gallery
 from .noise_classifier import noise_classifier
 from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
@@ -24,6 +25,7 @@ __all__ = [
     "embedding_maps",
     "margin_plane",
     "neighbour_gallery",
+    "momentum_queue",
     "noise_classifier",
     "show",
     "similarity_plane",
