@@ -119,8 +119,10 @@ def __getattr__(name):
         return importlib.import_module(f".{name}", __name__)
     if name == "ContrastiveEncoder":
         return importlib.import_module(".estimator", __name__).ContrastiveEncoder
+    if name == "profile":
+        return importlib.import_module(".profiling", __name__).profile
     raise AttributeError(f"module 'minicl' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), *_LAZY, "ContrastiveEncoder"])
+    return sorted([*globals(), *_LAZY, "ContrastiveEncoder", "profile"])

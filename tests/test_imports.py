@@ -15,7 +15,7 @@ ORDER = [
     ["ops"],
     ["functional", "conv", "recompute", "derivatives", "gradcheck", "formulas"],
     ["losses", "nn"],
-    ["optim", "profile", "graph"],
+    ["optim", "profiling", "graph"],
     ["data"],
     ["evaluate"],
     ["train"],
