@@ -89,6 +89,7 @@ class FineTune(Method):
         self.encoder, self.view = encoder, view
         self.encoder_lr, self.decay = share(name, "encoder_lr", encoder_lr), share(name, "decay", decay)
         self.classes, width = whole(name, "classes", classes, 2), whole(name, "width", width, 1)
+        seed = whole(name, "seed", seed, 0)
         rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[2])
         dtype = encoder.dtype or np.float32
         self.head = Linear(width, self.classes, init=glorot_uniform, rng=rng, dtype=dtype).to(encoder.device)
