@@ -11,7 +11,7 @@ from ..data import multi_crop
 from ..engine import no_grad
 from ..optim import Adam
 from .multi_view import MultiView
-from .remembering import whole
+from .settings import whole
 
 
 class MultiCrop(MultiView):

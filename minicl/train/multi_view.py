@@ -15,7 +15,7 @@ from ..losses import multi_positive
 from ..losses.inputs import one_of
 from ..optim import Adam
 from .places import places
-from .remembering import whole
+from .settings import whole
 from .simclr import SimCLR
 
 

@@ -6,9 +6,6 @@ They start from noise where nothing is remembered yet, and their embeddings have
 import numpy as np
 
 from ..arrays import to_device
-from .settings import whole
-
-__all__ = ["fits", "noise", "whole"]
 
 
 def noise(module, rng, rows, dim):

@@ -20,7 +20,7 @@ from ..losses import skip_gram
 from ..ops import sigmoid, softplus
 from ..optim.optimizer import Optimizer
 from .loop import Method
-from .remembering import whole
+from .settings import whole
 
 STRETCH = 1 << 16  # words whose pairs are made, and shuffled, at a time
 LEAST_LR = 1e-4  # where the learning rate ends, relative to its start
