@@ -3,6 +3,7 @@
 from .backward_stepper import backward_stepper
 from .circle_forces import circle_forces
 from .embedding_maps import embedding_maps
+from .false_negatives import false_negatives
 from .margin_plane import margin_plane
 from .momentum_queue import momentum_queue
 from .neighbour_gallery import neighbour_gallery
@@ -23,6 +24,7 @@ __all__ = [
     "backward_stepper",
     "circle_forces",
     "embedding_maps",
+    "false_negatives",
     "margin_plane",
     "neighbour_gallery",
     "momentum_queue",
