@@ -3,6 +3,7 @@
 import copy
 import gc
 import math
+import re
 import tracemalloc
 from collections import deque
 
@@ -279,6 +280,47 @@ def test_shuffling_hides_which_keys_are_of_the_same_batch(digits):
     assert (np.abs(alone[0](x)[:8] - alone[1](other)[:8]) > 1e-3).any(axis=1).all()
     queries = [MoCo(encoder, None, VIEW, 8, 50, groups=4)._in_groups(encoder, v, False).data[:8] for v in (x, other)]
     assert np.array_equal(*queries)
+
+
+def test_batch_statistics_give_a_key_away_unless_groups_are_shuffled(digits):
+    """The worst encoder there is: all that it gives is what its group has in common."""
+
+    class Common(nn.Module):
+        def forward(self, x):
+            x = x.reshape((len(x), 64))
+            return x.mean(axis=0, keepdims=True) * np.ones((len(x), 1))
+
+    method = MoCo(nn.Sequential(nn.Linear(64, 64, rng=0), Common()), None, VIEW, 64, 50, groups=4, batch_size=64)
+    images, rng = mc.data.digits("train").images.reshape((-1, 64)), np.random.default_rng(0)
+    rows = np.arange(64)
+
+    def guessed(shuffled):
+        """How often a key of its own group is the nearest to a query, where one in four is chance."""
+        hits = []
+        for _ in range(20):
+            v1, v2 = (images[64 * k : 64 * k + 64] for k in rng.integers(0, 20, 1).repeat(2))
+            queries, keys = (method._in_groups(Common(), v, s) for v, s in ((v1, False), (v2, shuffled)))
+            scores = -((queries[:, None] - keys) ** 2).sum(axis=2)
+            hits.append((scores[rows, rows] == scores.max(axis=1)).mean())
+        return np.mean(hits)
+
+    assert guessed(False) == 1
+    assert guessed(True) < 0.35
+
+
+def test_a_norm_that_leaks_is_told(recwarn):
+    def make(norm, **changed):
+        return MoCo(nn.Sequential(nn.Linear(64, 8, rng=0), norm), None, VIEW, 8, 50, **changed)
+
+    with pytest.warns(
+        UserWarning, match=r"MoCo: encoder.layers.1 is BatchNorm1d\(8\): .*Give groups=8, or use LayerNorm"
+    ):
+        make(nn.BatchNorm1d(8))
+    recwarn.clear()
+    make(nn.BatchNorm1d(8), groups=8)
+    make(nn.LayerNorm(8))
+    make(nn.GroupNorm(2, 8))
+    assert not recwarn.list
 
 
 # ------------------------------------------------------------------------------------------------------------- the bank
@@ -696,6 +738,16 @@ def test_measures_are_numbers_in_their_range(name, digits):
 
 
 @EVERY
+def test_the_bar_says_how_it_goes_and_how_long_it_takes(name, digits, capsys):
+    method = MAKERS[name]()
+    method.fit(digits[0], 2, labels=digits[1])
+    shown = capsys.readouterr().err
+    parts = ["epoch 2/2", "loss ", f"(collapse {method.collapse:.3f})", "top-1 ", "image/s", "100%"]
+    assert all(part in shown for part in parts + ["rank "] * ("rank" in method.history))
+    assert re.search(r"\d\d:\d\d<\d\d:\d\d", shown)  # the time that has gone, and what is left
+
+
+@EVERY
 def test_training_is_the_same_in_every_library(name, xp, digits):
     images, labels = digits
 
@@ -714,6 +766,7 @@ def test_training_is_the_same_in_every_library(name, xp, digits):
 
 
 LEARNING = {
+    "simclr": (lambda e, h, s: SimCLR(e, h, VIEW, lr=3e-3, batch_size=100, seed=s), 12),
     "moco": (
         lambda e, h, s: MoCo(e, h, VIEW, 32, 1450, 0.99, temperature=0.2, lr=3e-3, batch_size=100, seed=s),
         15,

@@ -7,6 +7,7 @@ import copy
 import errno
 import gc
 import math
+import re
 import warnings
 
 import numpy as np
@@ -290,6 +291,96 @@ def test_callbacks_see_each_epoch_and_may_look_without_a_trace(images):
     assert everything(method) == everything(trained(images, 3))
 
 
+def test_one_callback_needs_no_list(images):
+    seen = []
+    simclr().fit(images, 2, progress=False, callbacks=lambda method: seen.append(method.epoch))
+    assert seen == [1, 2]
+    simclr().fit(images, 1, progress=False, callbacks=None)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_interrupt_in_a_callback_puts_the_epoch_before_back(error, images, tmp_path):
+    """An epoch is whole when its callbacks are done: they may have changed something by half."""
+
+    def stop(method):
+        method.optimizer.lr /= 2
+        if method.epoch == 3:
+            method.optimizer.lr = 77.0
+            raise error
+
+    def halve(method):
+        method.optimizer.lr /= 2
+
+    path = tmp_path / "run.safetensors"
+    method = simclr()
+    with pytest.raises(error):
+        method.fit(images, 4, progress=False, checkpoint=path, save_every=5, callbacks=[stop])
+    two, whole = (simclr().fit(images, n, progress=False, callbacks=halve) for n in (2, 4))
+    assert method.epoch == 2 and everything(method) == everything(two)
+    assert everything(method.fit(images, 4, progress=False, callbacks=halve)) == everything(whole)
+    assert everything(simclr().fit(images, 4, progress=False, checkpoint=path, callbacks=halve)) == everything(whole)
+
+
+def test_what_is_remembered_changes_after_the_step_and_after_the_measures(images):
+    order = []
+
+    class Watched(SimCLR):
+        def gradients(self, batch):
+            order.append("gradients")
+            return super().gradients(batch)
+
+        def measure(self, *outputs):
+            order.append("measure")
+            return super().measure(*outputs)
+
+        def after_step(self, batch, *outputs):
+            order.append("after")
+            assert len(outputs) == 2 and outputs[0].shape == (32, 8) and self.optimizer.steps == order.count("after")
+
+    Watched(nn.MLP([64, 16, 8], rng=0), None, VIEW, batch_size=32).fit(images, 1, progress=False)
+    assert order == ["gradients", "measure", "after"] * 2
+
+
+def test_an_error_of_a_view_says_where_in_the_run_it_was(images):
+    with pytest.raises(
+        RuntimeError, match=r"(?s)no view.*SimCLR.fit: in epoch 2, step 2 of 2, with images of shape \(32, "
+    ):
+        simclr(view=stop_at(7, lambda text: RuntimeError("no view"))).fit(images, 4, progress=False)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_training(images, tmp_path):
+    seen = []
+    (tmp_path / "file").write_text("a file")
+    for bad, error in ((tmp_path, IsADirectoryError), (tmp_path / "file" / "run", OSError), ("", IsADirectoryError)):
+        method = simclr()
+        with pytest.raises(
+            error, match="a checkpoint is a file, and this is a folder|no checkpoint can be written there"
+        ):
+            method.fit(images, 1, progress=False, checkpoint=bad, callbacks=seen.append)
+        assert method.epoch == 0
+    assert not seen and (tmp_path / "file").read_text() == "a file"
+
+
+def test_two_runs_in_one_file(images, tmp_path):
+    """The second goes on from the first; another one, with other settings, is refused and the file stays."""
+    path = tmp_path / "run.safetensors"
+    first = simclr().fit(images, 2, progress=False, checkpoint=path)
+    second = simclr().fit(images, 4, progress=False, checkpoint=path)
+    assert everything(second) == everything(trained(images, 4))
+    kept = path.read_bytes()
+    with pytest.raises(ValueError, match="another run. seed in the file"):
+        simclr(seed=8).fit(images, 4, progress=False, checkpoint=path)
+    assert path.read_bytes() == kept
+    assert everything(first.fit(images, 4, progress=False, checkpoint=path)) == everything(second)  # it catches up
+
+    def within(method):  # one that starts while the other is on its way
+        simclr().fit(images, method.epoch + 1, progress=False, checkpoint=path)
+
+    path.unlink()
+    outer = simclr().fit(images, 3, progress=False, checkpoint=path, callbacks=within)
+    assert everything(outer) == everything(trained(images, 3)) == everything(simclr_on(images).load(path))
+
+
 # ---------------------------------------------------------------------------------------------------------- what is NaN
 
 
@@ -505,6 +596,7 @@ def test_the_bar_shows_loss_collapse_rank_and_speed(images, capsys):
     shown = capsys.readouterr().err
     for part in ("epoch 2/2", "loss ", "(collapse 4.143)", "rank ", "top-1 ", "image/s", "100%"):
         assert part in shown
+    assert re.search(r"\d\d:\d\d<\d\d:\d\d", shown)  # the time that has gone, and what is left
     simclr().fit(images, 1, progress=False)
     assert capsys.readouterr().err == ""
 
