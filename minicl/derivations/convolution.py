@@ -131,7 +131,10 @@ D.step(
     "The convolution is linear in its weights too.",
 )
 D.definition(
-    "with zeros around it", padded[m], "k − 1 zeros on both sides, so that a window of k can slide over the edge."
+    "with zeros around it",
+    padded[m],
+    "k − 1 zeros on both sides, so that a window of k can slide over the edge.",
+    code=lambda e: np.pad(e["g"], e["k"] - 1)[e["at"]["m"]],
 )
 D.step(
     "the adjoint is a convolution with the mirrored kernel",
