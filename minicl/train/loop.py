@@ -152,7 +152,8 @@ class Method(Module):
             Write it after so many epochs.
         callbacks : function, or list of functions
             Each is called as f(method) after each epoch. It may look (`method.epoch`, `method.history`,
-            `method.embed(images)`, a picture of them), and it may change the learning rate: `method.optimizer.lr`.
+            `method.embed(images)`), as `mc.viz.EarlyPictures(images, labels)` does, which draws maps of embeddings; and
+            it may change the learning rate: `method.optimizer.lr`.
         schedule : function of the step, optional
             Before each step the learning rate is set to `lr` times `schedule(step)`, counted from 0 at the start of the
             run, for example `mc.optim.Warmup(10).then(mc.optim.Cosine(90))`. One epoch has N // batch_size steps. A

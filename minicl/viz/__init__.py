@@ -2,6 +2,7 @@
 
 from .backward_stepper import backward_stepper
 from .circle_forces import circle_forces
+from .early_pictures import EarlyPictures
 from .embedding_maps import embedding_maps
 from .false_negatives import false_negatives
 from .margin_plane import margin_plane
@@ -16,6 +17,7 @@ from .widget import Widget
 
 __all__ = [
     "BLUE",
+    "EarlyPictures",
     "GREEN",
     "GREY",
     "ORANGE",
