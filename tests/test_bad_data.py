@@ -312,3 +312,21 @@ def test_bytes_are_refused_after_training_too(name):
     """Where training had numbers from 0 to 1, they would be 255 times as large."""
     with pytest.raises(ValueError, match=f"{CLASSES[name]}: images are floats .* got uint8 .* Divide bytes by 255"):
         MAKERS[name]().encode((IMAGES * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if name != "crops"])
+def test_a_view_that_is_none_is_refused(name):
+    for bad in (0.5, "noise", [VIEW, VIEW, 0.5]):
+        with pytest.raises(
+            TypeError, match=f"{CLASSES[name]}: a view is a function of images and a Generator, .* got "
+        ):
+            MAKERS[name](view=bad)
+
+
+@EVERY
+def test_a_view_that_loses_images_is_refused(name):
+    def half(x, rng):
+        return (x + rng.random(x.shape))[: len(x) // 2]
+
+    with pytest.raises(ValueError, match=f"(?s)16.*32|32.*16.*{CLASSES[name]}.fit: in epoch 1, step 1"):
+        fit(name, settings={"view": half})

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import json
 import math
 import re
 import tracemalloc
@@ -27,6 +28,7 @@ from minicl.train import (
     SimCLR,
     SupCon,
     cached_gradient,
+    checkpoints,
     two_stage,
 )
 from minicl.train.places import places
@@ -699,6 +701,43 @@ def test_a_run_continues_bit_for_bit(name, digits, tmp_path):
     method.view = VIEW
     assert everything(fit(method, digits, 4)) == whole  # from memory
     assert everything(fit(make(seed=4), digits, 4)) != whole
+
+
+@EVERY
+def test_one_flipped_bit_anywhere_is_found_and_the_file_before_loads(name, digits, tmp_path, rng):
+    """In the length, the header, each parameter, buffer, generator, state of the optimiser, queue or bank."""
+    path = tmp_path / "run.safetensors"
+    fit(MAKERS[name](), digits, 2, checkpoint=path)
+    whole, method = path.read_bytes(), MAKERS[name]()
+    start = 8 + int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8:start])
+    regions = {
+        "length": (0, 8),
+        "header": (8, start),
+        "notes": (whole.index(b"generators"), whole.index(b"data_offsets")),
+    }
+    for key, entry in header.items():
+        if key != "__metadata__" and entry["data_offsets"][0] < entry["data_offsets"][1]:
+            regions[key] = tuple(start + offset for offset in entry["data_offsets"])
+    assert len(regions) >= 3 + 2 * len(method.parameters())
+    before = everything(method)
+    for region, (low, high) in regions.items():
+        flipped = bytearray(whole)
+        flipped[rng.integers(low, high)] ^= 1 << rng.integers(8)
+        path.write_bytes(flipped)
+        for attempt in (lambda: method.load(path), lambda: fit(method, digits, 3, checkpoint=path)):
+            with pytest.raises(
+                ValueError, match=r"(?s)(damaged|no checkpoint|format is).*can be read \(epoch 1\): .*\.previous"
+            ):
+                attempt()
+        assert everything(method) == before, region
+    for content in (whole[: len(whole) // 2], whole[:-1], whole + b"\0", b"", b"a text"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"damaged, or no checkpoint .*can be read \(epoch 1\): .*\.previous"):
+            method.load(path)
+    checkpoints.previous(path).rename(path)
+    whole = everything(fit(MAKERS[name](), digits, 3))
+    assert everything(fit(method, digits, 3, checkpoint=path)) == whole
 
 
 @EVERY

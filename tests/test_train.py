@@ -7,8 +7,13 @@ import copy
 import errno
 import gc
 import math
+import os
 import re
+import subprocess
+import sys
+import textwrap
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +24,7 @@ from minicl import nn
 from minicl.data import views
 from minicl.train import Method, SimCLR, checkpoints
 
+ROOT = Path(__file__).resolve().parent.parent
 VIEW = views.Compose([views.RandomAffine(15, 1, (0.8, 1.2)), views.GaussianNoise(0.1)])
 
 
@@ -133,6 +139,32 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(images):
     one = everything(trained(images, 2))
     assert one == everything(trained(images, 2))
     assert one["module.head.layers.0.weight"] != everything(trained(images, 2, seed=4))["module.head.layers.0.weight"]
+
+
+CONVOLUTIONS = """
+    import sys
+    import minicl as mc
+    from minicl import nn
+    from minicl.data import views
+
+    images = mc.data.fashion_mnist_sample("train").images[:256]
+    view = views.Compose([views.RandomResizedCrop((0.4, 1.0)), views.GaussianNoise(0.1)])
+    encoder = nn.ConvNet(channels=(8, 16, 16), rng=0)
+    method = mc.train.SimCLR(encoder, nn.ProjectionHead(16, 32, 16, rng=1), view, batch_size=128, seed=3)
+    method.fit(images, 2, progress=False, checkpoint=sys.argv[1])
+"""
+
+
+def test_two_processes_with_several_threads_give_equal_runs(tmp_path):
+    """Convolutions and BatchNorm in blocks, and products of matrices, whoever is done first; and another hash seed."""
+    files = []
+    for seed in ("1", "2", "3"):
+        path = tmp_path / f"{seed}.safetensors"
+        threads = {"OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4", "PYTHONHASHSEED": seed}
+        code = textwrap.dedent(CONVOLUTIONS)
+        subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, env=os.environ | threads, check=True)
+        files.append(path.read_bytes())
+    assert files[0] == files[1] == files[2]
 
 
 def test_fit_counts_epochs_from_the_start(images):

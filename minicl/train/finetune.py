@@ -16,7 +16,7 @@ from ..losses import cross_entropy
 from ..nn import Linear, glorot_uniform
 from ..optim import Adam, layerwise
 from .loop import Method
-from .settings import share, whole
+from .settings import share, views, whole
 from .supcon import class_labels
 
 
@@ -86,7 +86,7 @@ class FineTune(Method):
         seed=0,
     ):
         name = "FineTune"
-        self.encoder, self.view = encoder, view
+        self.encoder, self.view = encoder, None if view is None else views(name, view)
         self.encoder_lr, self.decay = share(name, "encoder_lr", encoder_lr), share(name, "decay", decay)
         self.classes, width = whole(name, "classes", classes, 2), whole(name, "width", width, 1)
         seed = whole(name, "seed", seed, 0)

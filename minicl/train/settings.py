@@ -15,3 +15,14 @@ def share(name, what, value):
     if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
         raise ValueError(f"{name}: {what} lies in [0, 1], got {value!r}.")
     return float(value)
+
+
+def views(name, view):
+    """A view, or several: functions of images and a Generator."""
+    for f in view if isinstance(view, (list, tuple)) else [view]:
+        if not callable(f):
+            raise TypeError(
+                f"{name}: a view is a function of images and a Generator, such as mc.data.views.GaussianNoise(0.1), got "
+                f"{f!r}."
+            )
+    return view

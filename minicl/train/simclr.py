@@ -12,6 +12,7 @@ from ..functional import split
 from ..losses import nt_xent
 from ..optim import Adam
 from .loop import Method
+from .settings import views
 
 
 class SimCLR(Method):
@@ -53,7 +54,8 @@ class SimCLR(Method):
     """
 
     def __init__(self, encoder, head, view, temperature=0.5, optimizer=Adam, lr=1e-3, batch_size=256, seed=0):
-        self.encoder, self.head, self.view, self.temperature = encoder, head, view, temperature
+        self.encoder, self.head, self.temperature = encoder, head, temperature
+        self.view = views(type(self).__name__, view)
         super().__init__(optimizer, lr, batch_size, seed)
 
     def forward(self, images):

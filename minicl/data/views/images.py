@@ -501,6 +501,10 @@ def _independent(name, images, views, rng):
     for view, r in zip(views, rngs):
         before = _state(r)
         result = view(images, r)
+        if len(result) != len(images):
+            raise ValueError(
+                f"{name}: {view!r} made {len(result)} images of {len(images)}; row i of each view must be image i."
+            )
         if _state(r) == before:
             if any(result.shape == other.shape and bool((result == other).all()) for other in idle):
                 raise ValueError(
