@@ -2,6 +2,7 @@
 # Nothing but make and Python >= 3.11 is needed beforehand. `make` alone lists the targets.
 
 VENV    := .venv
+BENCH   := .venv-bench
 PY      := $(VENV)/bin/python
 INSTALL := $(PY) -m pip --disable-pip-version-check install --quiet --quiet
 PYTHONS  = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
@@ -13,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint verify equations oracles bench-ops clean
+.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -49,6 +50,9 @@ oracles: $(VENV)/.test  ## install torch and autograd, which some tests compare 
 bench-ops: $(VENV)/.test  ## time every op, beside torch and autograd where they are installed
 	$(PY) -m tests.benchmarks.ops $(ARGS)
 
+bench: $(BENCH)/.done  ## time losses, training steps and word2vec beside their peers; writes docs/benchmarks.md
+	@$(BENCH)/bin/python -m tests.benchmarks.speed --out docs/benchmarks.md $(ARGS)
+
 clean:  ## delete build/ (with the copies you edited in it) and caches; .venv stays
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
 	find minicl notebooks tests -name __pycache__ -prune -exec rm -rf {} +
@@ -68,6 +72,16 @@ $(PY):
 	    echo "Error: minicl needs Python 3.11 or newer; none found among: $(PYTHONS)."; \
 	    echo "Install one, or name it: make PYTHON=/path/to/python"; \
 	fi >&2; exit 1
+
+# The peers have an environment of their own; what cannot be installed is named in the table.
+$(BENCH)/.done: $(PY) pyproject.toml
+	@echo "Installing the peers into $(BENCH) (some minutes)"
+	@$(PY) -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet -e .
+	@for peer in torch jax autograd tinygrad gensim; do \
+	    $(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet --quiet $$peer || echo "without $$peer"; \
+	done
+	@touch $@
 
 $(VENV)/.notebooks: $(PY) pyproject.toml requirements.txt
 	@echo "Installing requirements.txt into $(VENV) (a minute or two)"
