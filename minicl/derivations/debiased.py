@@ -13,7 +13,8 @@ from ..losses import nt_xent as library_nt_xent
 from . import LSE, Derivation, Index, Indicator, Mean, Product, Sum, Symbol, define, dot, exp, log, norm, positive
 from . import symbols as letters
 
-A, C, M, N, eta, tau = letters("A C M N eta tau")
+A, C, M, N, tau = letters("A C M N tau")
+eta = Symbol("eta", r"\eta")
 
 c, k = Index("c", C), Index("k", N - 1)
 a = Index("a", C ** (N - 1))
