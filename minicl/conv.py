@@ -2,7 +2,7 @@
 
 `windows` and its adjoint `unwindows` are the one new idea. What is composed of them has derivatives of every order. Beside
 the definition of the convolution stands a kernel that forms the windows of a few images at a time, so that they fit in
-the cache; a test holds the two together.
+the cache, in several threads; a test holds the two together.
 """
 
 import builtins
@@ -10,9 +10,11 @@ import math
 
 import numpy as np
 
+from . import winograd
 from .arrays import namespace
 from .engine import primitive
 from .ops import PRIMITIVES, _as_arrays, _raw, matmul, max, mean, scatter
+from .threads import in_parallel
 
 # ------------------------------------------------------------------------------------------------------------- windows
 
@@ -178,6 +180,10 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     it does not mirror the window. As a product: Y = windows(X) W. So X̄ = unwindows(Ȳ Wᵀ) and W̄ = windows(X)ᵀ Ȳ
     (Dumoulin & Visin 2016, arXiv:1603.07285).
 
+    On the CPU the threads of `minicl.threads` share the batch; their number changes no bit. With 3 x 3 weights, stride 1
+    and at least 32 channels, `minicl.winograd` does it with a quarter of the multiplications, and in float32 with errors
+    of some 1e-5 of the largest entry.
+
     Examples
     --------
     >>> x = np.arange(9.0).reshape(1, 3, 3, 1)
@@ -248,14 +254,6 @@ def _columns(patches, groups):
     return split.transpose(2, 0, 1, 3).reshape((groups, n * ho * wo, kh * kw * (c // groups)))
 
 
-def _patches(columns, shape):
-    """The other way round: `shape` is that of the windows."""
-    n, ho, wo, kh, kw, c = shape
-    groups = len(columns)
-    split = columns.reshape((groups, n * ho * wo, kh * kw, c // groups))
-    return split.transpose(1, 2, 0, 3).reshape(shape)
-
-
 def _matrix(w, groups):
     """Weights as one matrix for each group: (groups, kh·kw·C/groups, K/groups)."""
     kh, kw, c, k = w.shape
@@ -282,45 +280,107 @@ def _margins(shape, padding):
     return (n, top + h + bottom, left + w + right, c), inside
 
 
-CACHE = 2**22  # bytes of the windows that are formed at a time on the CPU
+CACHE = 2**19  # bytes of the windows that a thread forms at a time on the CPU
 ON_GPU = 2**28
+PARTS = 16  # at most so many threads have something to do; a constant, since it decides what is added up first
 
 
-def _chunks(xp, x, w, places, groups):
-    """Slices of the batch, each with few enough images for their windows to stay in the cache."""
+class _Columns:
+    """The windows of a few images, as one matrix for each group: memory that one chunk after the other is written to."""
+
+    def __init__(self, xp, most, x, w, places, stride, padding, dilation, groups):
+        shape, self.inside = _margins((most, *x.shape[1:]), padding)
+        self.kernel, self.stride, self.dilation, self.groups = w.shape[:2], stride, dilation, groups
+        self.places = places
+        self.margin = xp.zeros(shape, dtype=x.dtype)
+        self.columns = xp.empty((groups, most, *places, *w.shape[:3]), dtype=x.dtype)
+
+    def of(self, x):
+        """The columns of images: (groups, N·H'·W', kh·kw·C/groups)."""
+        n, margin, columns = len(x), self.margin[: len(x)], self.columns[:, : len(x)]
+        margin[self.inside] = x
+        shape = (n, *self.places, *self.kernel, x.shape[3])
+        split = (self.groups, x.shape[3] // self.groups)
+        target = columns.transpose(1, 2, 3, 4, 5, 0, 6)
+        if columns.shape[5] * columns.shape[6] >= 32:
+            patches = _windows(margin, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
+            target[:] = patches.reshape((*shape[:5], *split))
+        else:  # NumPy copies short runs slowly
+            for i, j, there in _offsets(shape, self.stride, self.dilation):
+                target[:, :, :, i, j] = margin[there].reshape((*shape[:3], *split))
+        return self.matrices(n)
+
+    def matrices(self, n):
+        """Where the columns of n images stand."""
+        columns = self.columns[:, :n]
+        return columns.reshape((self.groups, math.prod(columns.shape[1:4]), math.prod(columns.shape[4:])))
+
+    def back(self, n):
+        """The images that the columns are the windows of, added up where windows overlap."""
+        margin, columns = self.margin[:n], self.columns[:, :n].transpose(1, 2, 3, 4, 5, 0, 6)
+        margin[:] = 0
+        shape = (n, *self.places, *self.kernel, margin.shape[3])
+        for i, j, there in _offsets(shape, self.stride, self.dilation):
+            margin[there] += columns[:, :, :, i, j].reshape((*shape[:3], margin.shape[3]))
+        return margin[self.inside]
+
+
+def _in_chunks(xp, x, w, places, groups, work):
+    """[work(chunks) for some chunks of the batch], in parallel. A chunk is a slice with so few images that their windows
+    stay in the cache."""
     each = math.prod(places) * math.prod(w.shape[:3]) * groups * x.dtype.itemsize
-    step = builtins.max(1, (CACHE if xp is np else ON_GPU) // builtins.max(each, 1))
-    return [slice(start, start + step) for start in range(0, len(x), step)]
+    most = builtins.max(1, (CACHE if xp is np else ON_GPU) // builtins.max(each, 1))
+    chunks = [slice(start, builtins.min(start + most, len(x))) for start in range(0, len(x), most)]
+    share = -(-len(chunks) // PARTS) or 1
+    parts = [(builtins.min(most, len(x)), chunks[k : k + share]) for k in range(0, len(chunks), share)]
+    return in_parallel(work, parts) if xp is np else [work(part) for part in parts]
 
 
 @primitive(fix="x has shape (N, H, W, C), w has (kh, kw, C / groups, K).")
 def _conv2d(xp, x, w, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
     """Y = windows(X) W            X̄ = unwindows(Ȳ Wᵀ),   W̄ = windows(X)ᵀ Ȳ"""
-    kernel, matrix = w.shape[:2], _matrix(w, groups)
-    places = _places(_margins(x.shape, padding)[0][1:3], kernel, stride, dilation)
+    matrix, each = _matrix(w, groups), w.shape[3] // groups
+    places = _places(_margins(x.shape, padding)[0][1:3], w.shape[:2], stride, dilation)
     y = xp.empty((len(x), *places, w.shape[3]), dtype=xp.result_type(x, w))
-    for part in _chunks(xp, x, w, places, groups):
-        patches = _windows(_padded(x[part], padding), kernel=kernel, stride=stride, dilation=dilation)
-        y[part] = xp.matmul(_columns(patches, groups), matrix).transpose(1, 0, 2).reshape(y[part].shape)
+    if xp is np and winograd.fits(x, w, y.shape, stride, dilation, groups):
+        winograd.forward(x, w, padding, y)
+        return y
+
+    def work(part):
+        most, chunks = part
+        columns = _Columns(xp, most, x, w, places, stride, padding, dilation, groups)
+        for images in chunks:
+            target = y[images].reshape((-1, groups, each)).transpose(1, 0, 2)
+            xp.matmul(columns.of(x[images]), matrix, out=target)
+
+    _in_chunks(xp, x, w, places, groups, work)
     return y
 
 
 def _conv2d_vjp(g, y, saved, needed, x, w, stride, padding, dilation, groups):
     """As the forward, a few images at a time: their windows are formed again, which costs less than keeping them."""
-    xp = namespace(x, w)
-    kernel, matrix = w.shape[:2], _matrix(w, groups)
+    xp, each = namespace(x, w), w.shape[3] // groups
+    if xp is np and winograd.fits(x, w, y.shape, stride, dilation, groups):
+        return winograd.backward(g, needed, x, w, padding)
+    matrix, places = _matrix(w, groups), y.shape[1:3]
     gx = xp.empty(x.shape, dtype=g.dtype) if needed[0] else None
-    gw = xp.zeros(matrix.shape, dtype=g.dtype) if needed[1] else None
-    for part in _chunks(xp, x, w, y.shape[1:3], groups):
-        n = len(x[part])
-        gy = g[part].reshape((-1, groups, w.shape[3] // groups)).transpose(1, 0, 2)
-        shape, inside = _margins(x[part].shape, padding)
-        if needed[1]:
-            patches = _windows(_padded(x[part], padding), kernel=kernel, stride=stride, dilation=dilation)
-            gw += xp.matmul(_columns(patches, groups).transpose(0, 2, 1), gy)
-        if needed[0]:
-            patches = _patches(xp.matmul(gy, matrix.transpose(0, 2, 1)), (n, *y.shape[1:3], *kernel, x.shape[3]))
-            gx[part] = _unwindows(patches, shape=shape, stride=stride, dilation=dilation)[inside]
+
+    def work(part):
+        most, chunks = part
+        columns = _Columns(xp, most, x, w, places, stride, padding, dilation, groups)
+        gw = xp.zeros(matrix.shape, dtype=g.dtype) if needed[1] else None
+        for images in chunks:
+            gy = g[images].reshape((-1, groups, each)).transpose(1, 0, 2)
+            if needed[1]:
+                gw += xp.matmul(columns.of(x[images]).transpose(0, 2, 1), gy)
+            if needed[0]:
+                n = len(x[images])
+                xp.matmul(gy, matrix.transpose(0, 2, 1), out=columns.matrices(n))
+                gx[images] = columns.back(n)
+        return gw
+
+    parts = _in_chunks(xp, x, w, places, groups, work)
+    gw = sum(parts, start=xp.zeros(matrix.shape, dtype=g.dtype)) if needed[1] else None  # in this order, always
     return gx, gw.transpose(1, 0, 2).reshape(w.shape) if needed[1] else None
 
 

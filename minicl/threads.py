@@ -8,6 +8,7 @@ never changes a result: the caller cuts the work into parts, and puts their resu
 import contextvars
 import functools
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +21,8 @@ def workers():
     >>> workers() >= 1
     True
     """
+    if sys.platform == "emscripten":  # in a browser there are no threads
+        return 1
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if asked.isdecimal() and int(asked):
         return int(asked)

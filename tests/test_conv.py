@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from samples import convolved, unwindowed, windowed
 
 import minicl as mc
-from minicl import conv
+from minicl import conv, winograd
 
 try:
     import torch
@@ -100,6 +100,73 @@ def test_the_kernel_is_its_definition(case, cache):
         conv.CACHE = before
     for found, expected in zip(*results):
         assert_close(found, expected, 1e-12, 1e-14)
+
+
+@settings(small, max_examples=30)
+@given(
+    st.integers(0, 5),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(*[st.integers(0, 3)] * 4),
+    st.sampled_from([1, 300_000, 10**9]),
+)
+def test_winograd_is_the_definition(n, size, margins, cache):
+    """Value and gradients; at the edges of tiles and of chunks."""
+    padding = (margins[:2], margins[2:])
+    assume(all(k + sum(p) >= 3 for k, p in zip(size, padding)))
+    x, w = normals((n, *size, 33), (3, 3, 33, 32))
+    before, winograd.CACHE = winograd.CACHE, cache
+    results = []
+    try:
+        leaves = [mc.tensor(x), mc.tensor(w)]
+        y = conv.conv2d_by_definition(*leaves, padding=padding)
+        c = np.cos(np.arange(y.size)).reshape(y.shape)
+        results = [y.data, *mc.grad(y, leaves, cotangent=c)]
+        found = np.full(y.shape, np.nan)
+        winograd.forward(x, w, padding, found)
+        gradients = winograd.backward(c, [True, True], x, w, padding)
+    finally:
+        winograd.CACHE = before
+    for a, b in zip([found, *gradients], results):
+        assert_close(a, b, 1e-12, 1e-300)
+
+
+def test_winograd_is_taken_where_it_is_shorter(monkeypatch, rng):
+    """Many channels, 3 x 3 weights, stride 1; float32 errors stay near 1e-5; one gradient alone is the same."""
+    x, w = rng.standard_normal((20, 7, 7, 64)), rng.standard_normal((3, 3, 64, 32))
+    calls = []
+    monkeypatch.setattr(winograd, "in_parallel", lambda f, parts: calls.append(1) or [f(part) for part in parts])
+    exact = mc.conv2d(x, w, padding=1)
+    for options in ({"stride": 2}, {"dilation": 2}, {"groups": 2}, {"padding": (0, 0)}):
+        mc.conv2d(x, w[:, :, : 64 // options.get("groups", 1)], **{"padding": 1} | options)
+    mc.conv2d(x[..., :31], w[:, :, :31], padding=1)
+    assert len(calls) == 1  # 5 x 5 results would fill 4 tiles of 4 x 4 too badly
+    leaves = [mc.tensor(x, np.float32), mc.tensor(w, np.float32)]
+    y = mc.conv2d(*leaves, padding=1)
+    c = rng.standard_normal(y.shape)
+    both = mc.grad(y, leaves, cotangent=c.astype(np.float32))
+    doubles = [mc.tensor(x), mc.tensor(w)]
+    expected = mc.grad(mc.conv2d(*doubles, padding=1), doubles, cotangent=c)
+    for found, exactly in zip([y.data, *both], [exact, *expected]):
+        assert found.dtype == np.float32
+        assert_close(found, exactly, 2e-5)
+    for k in (0, 1):
+        constant = [x.astype(np.float32), w.astype(np.float32)]
+        constant[k] = leaves[k]
+        alone = mc.grad(mc.conv2d(*constant, padding=1), leaves[k], cotangent=c.astype(np.float32))
+        assert np.array_equal(alone, both[k])
+
+
+def test_winograd_takes_any_layout_of_memory(rng):
+    x, w = rng.standard_normal((3, 33, 8, 8)).transpose(0, 2, 3, 1), rng.standard_normal((32, 33, 3, 3)).T
+    c = rng.standard_normal((8, 8, 3, 32)).transpose(2, 0, 1, 3)
+    plain = [np.ascontiguousarray(a) for a in (x, w, c)]
+    results = []
+    for a, b, g in ((x, w, c), plain):
+        y = np.empty((3, 8, 8, 32))
+        winograd.forward(a, b, ((1, 1), (1, 1)), y)
+        results.append([y, *winograd.backward(g, [True, True], a, b, ((1, 1), (1, 1)))])
+    for found, expected in zip(*results):
+        assert_close(found, expected, 1e-14)
 
 
 def test_the_kernel_takes_one_gradient_alone(rng):

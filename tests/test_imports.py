@@ -12,7 +12,7 @@ ROOT = Path(minicl.__file__).parent
 ORDER = [
     ["arrays", "threads"],
     ["engine"],
-    ["ops"],
+    ["ops", "winograd"],
     ["functional", "conv", "recompute", "derivatives", "gradcheck", "formulas"],
     ["losses", "nn"],
     ["optim", "profiling", "graph"],

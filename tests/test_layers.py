@@ -251,20 +251,49 @@ def test_layers_have_second_derivatives(name, rng):
 @pytest.mark.parametrize(
     "rows, channels", [(2, 1), (7, 3), (512, 1), (1000, 5), (4096, 32), (3001, 64), (5, 700), (8192, 128)]
 )
-def test_batch_norm_in_blocks_is_its_definition(rows, channels, rng):
-    """Also at the edges of blocks: value, gradients, mean and variance."""
+@pytest.mark.parametrize("rectify", [False, True])
+@pytest.mark.parametrize("block", [1, 2**14, norms.BLOCK])
+def test_batch_norm_in_blocks_is_its_definition(rows, channels, rectify, block, rng, monkeypatch):
+    """Also at the edges of blocks, and with relu after it: value, gradients, mean and variance."""
+    monkeypatch.setattr(norms, "BLOCK", block)
     arrays = rng.standard_normal((rows, channels)) + 3, rng.standard_normal(channels), rng.standard_normal(channels)
     c = rng.standard_normal((rows, channels))
     results = []
     for f in (norms._batch_norm, norms.batch_norm_by_definition):
         leaves = [mc.tensor(a) for a in arrays]
-        y = f(*leaves, eps=1e-3)
+        y = f(*leaves, eps=1e-3, rectify=rectify)
         results.append([y.data, *mc.grad(y, leaves, cotangent=c)])
+        results[-1] += mc.grad(y, leaves[1:], cotangent=c)
     for found, expected in zip(*results):
         assert_close(found, expected, 1e-11)
     mean, variance = norms._moments(np, arrays[0])
     assert_close(mean, arrays[0].mean(axis=0), 1e-13)
     assert_close(variance, arrays[0].var(axis=0), 1e-12)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5), (np.float16, 2e-2)])
+@pytest.mark.parametrize("net", [lambda d: nn.ConvNet(2, (5, 3), rng=0, dtype=d), lambda d: nn.ResNet(8, 2, 4, rng=0, dtype=d)])
+def test_a_network_is_its_layers_one_after_the_other(net, dtype, tolerance, rng):
+    """BatchNorm and the relu after it are one primitive in training: the same value, gradients and running statistics."""
+    x, results = mc.tensor(rng.standard_normal((6, 8, 7, 2)), dtype), []
+    for one_by_one in (True, False):
+        model = net(dtype)
+        if one_by_one:
+            for _, m in model.named_modules():
+                if isinstance(m, nn.ReLU) or getattr(m, "f", None) is mc.relu:
+                    m.f = lambda x: mc.relu(x)  # another function with the same values is not put together
+        y = model(x)
+        c = np.cos(np.arange(y.size)).reshape(y.shape).astype(dtype)
+        results.append([y.data, *mc.grad(y, [x, *model.parameters()], cotangent=c)])
+        results[-1] += [a for _, a in model.named_buffers()] + [model.eval()(x).data]
+    for found, expected in zip(*results):
+        assert found.dtype == expected.dtype
+        assert_close(found, expected, tolerance, 1e-2 if dtype == np.float16 else 1e-6 if dtype == np.float32 else 1e-13)
+
+
+def test_a_network_has_gradients_of_gradients(rng):
+    net = nn.ConvNet(1, (2,), rng=0, dtype=np.float64)
+    assert mc.gradcheck.check(lambda x: net(x), rng.standard_normal((2, 3, 3, 1)), order=2).passed
 
 
 def test_statistics_of_float32_are_accurate_far_from_0(rng):

@@ -13,7 +13,7 @@ from ..functional import pad
 from ..ops import relu
 from .images import Conv2d, GlobalAvgPool
 from .initializers import glorot_uniform, kaiming_normal, kaiming_uniform
-from .layers import Linear, Sequential, as_layer
+from .layers import Linear, ReLU, Sequential, as_layer
 from .module import Module
 from .norms import BatchNorm2d
 
@@ -85,7 +85,24 @@ class ProjectionHead(MLP):
         super().__init__([inputs, hidden, outputs], rng=rng, dtype=dtype)
 
 
-class ConvNet(Sequential):
+class _Network(Sequential):
+    """Layers, one after the other, where BatchNorm and the relu after it are computed in one go."""
+
+    def forward(self, x):
+        layers = list(self.layers)
+        while layers:
+            layer = layers.pop(0)
+            x = normed(layer, layers.pop(0), x) if isinstance(layer, BatchNorm2d) else layer(x)
+        return x
+
+
+def normed(norm, activation, x):
+    """activation(norm(x)). In training, BatchNorm and relu are one primitive: half the passes over the memory."""
+    rectifier = isinstance(activation, ReLU) or getattr(activation, "f", None) is relu
+    return norm(x, rectify=True) if rectifier and norm.training else activation(norm(x))
+
+
+class ConvNet(_Network):
     """A plain convolutional encoder: 3 x 3 convolutions with BatchNorm and activation, then the mean over all places.
 
     Parameters
@@ -188,7 +205,7 @@ class ResidualBlock(Module):
             self.shortcut = Sequential(Conv2d(inputs, outputs, 1, stride, **options), BatchNorm2d(outputs, dtype=dtype))
 
     def forward(self, x):
-        y = self.activation(self.norm1(self.conv1(x)))
+        y = normed(self.norm1, self.activation, self.conv1(x))
         y = self.norm2(self.conv2(y))
         return self.activation(y + (self._padded(x) if self.shortcut is None else self.shortcut(x)))
 
@@ -205,7 +222,7 @@ class ResidualBlock(Module):
         return f"{self.inputs}, {self.outputs}{options}"
 
 
-class ResNet(Sequential):
+class ResNet(_Network):
     """The residual network for small images, of any depth 6n + 2: ResNet-8, 14, 20, 32, 44, 56, 110.
 
     Parameters

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..arrays import is_array, namespace
 from ..engine import Saved, Tensor, primitive, tensor
-from ..ops import mean, sqrt
+from ..ops import mean, relu, sqrt
 from ..recompute import once
+from ..threads import in_parallel
 from .module import Module
 
 
@@ -24,16 +25,17 @@ def standardized(x, axis, eps):
 # ------------------------------------------------------------------------------------------- rows, normalised by column
 
 
-def batch_norm_by_definition(x, weight, bias, eps=1e-5, moments=None):
-    """Each column of X (M, C) with mean 0 and variance 1, times `weight`, plus `bias`."""
-    return standardized(x, 0, eps) * weight + bias
+def batch_norm_by_definition(x, weight, bias, eps=1e-5, moments=None, rectify=False):
+    """Each column of X (M, C) with mean 0 and variance 1, times `weight`, plus `bias`; then relu, if it is asked for."""
+    y = standardized(x, 0, eps) * weight + bias
+    return relu(y) if rectify else y
 
 
 @primitive
-def _batch_norm(xp, x, weight, bias, eps=1e-5, moments=None):
+def _batch_norm(xp, x, weight, bias, eps=1e-5, moments=None, rectify=False):
     """Y = W X̂ + B, X̂ = (X − μ) / √(σ² + eps)   X̄ = W/√(σ² + eps) (Ȳ − mean Ȳ − X̂ mean(Ȳ X̂)), W̄ = Σ Ȳ X̂, B̄ = Σ Ȳ
 
-    `moments` are μ and σ² where the caller has them already.
+    `moments` are μ and σ² where the caller has them already. With `rectify` Y is max(Y, 0), and Ȳ is Ȳ [Y > 0].
     """
     mu, variance = _moments(xp, x) if moments is None else moments
     rate = 1 / xp.sqrt(variance + eps)
@@ -41,41 +43,55 @@ def _batch_norm(xp, x, weight, bias, eps=1e-5, moments=None):
     wide, repeat, blocks = _blocks(xp, x)
     shift, scale, bias = repeat(mu), repeat(weight * rate), repeat(bias)
     y = xp.empty(wide.shape, dtype)
-    for rows in blocks:
-        block = wide[rows] - shift
+
+    def work(rows):
+        block = xp.subtract(wide[rows], shift, out=y[rows] if dtype == shift.dtype else None)
         block *= scale
         block += bias
-        y[rows] = block
+        if rectify:
+            xp.maximum(block, 0, out=block)
+        if dtype != shift.dtype:
+            y[rows] = block
+
+    _over(xp, blocks, work)
     return Saved(y.reshape(x.shape), (mu, rate))
 
 
-def _batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments):
+def _batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify):
     xp, n = namespace(x), len(x)
     mu, rate = saved
     wide, repeat, blocks = _blocks(xp, x)
-    g, shift = g.reshape(wide.shape), repeat(mu)
-    sums, products = [], []
-    for rows in blocks:
-        sums.append(g[rows].sum(axis=0))
+    g, y, shift = g.reshape(wide.shape), y.reshape(wide.shape), repeat(mu)
+    gx = xp.empty(wide.shape, g.dtype) if needed[0] else None
+
+    def sums(rows):
+        gy = g[rows]
+        if rectify:
+            gy = xp.multiply(gy, y[rows] > 0, out=None if gx is None else gx[rows])  # kept for the second pass
+        return _column_sums(xp, gy), _column_sums(xp, gy, wide[rows] - shift)
+
+    levels, slopes = zip(*_over(xp, blocks, sums)) if blocks else ((), ())
+    gb, gw = _folded(xp, levels, x), _folded(xp, slopes, x) * rate
+    if not needed[0]:
+        return None, gw, gb
+    factor = repeat(weight * rate)
+    slope, level = repeat(weight * rate * rate * gw / n), repeat(weight * rate * gb / n)
+
+    def work(rows):
         block = wide[rows] - shift
-        block *= g[rows]
-        products.append(block.sum(axis=0))
-    gb, gw = _folded(xp, sums, x), _folded(xp, products, x) * rate
-    gx = None
-    if needed[0]:
-        slope, level, factor = repeat(rate * gw / n), repeat(gb / n), repeat(weight * rate)
-        gx = xp.empty(wide.shape, g.dtype)
-        for rows in blocks:
-            block = wide[rows] - shift
-            block *= slope
-            block += level
-            gx[rows] = (g[rows] - block) * factor
-        gx = gx.reshape(x.shape)
-    return gx, gw, gb
+        block *= slope
+        block += level
+        gy = xp.multiply(gx[rows] if rectify else g[rows], factor)
+        xp.subtract(gy, block, out=gx[rows], casting="same_kind")
+
+    _over(xp, blocks, work)
+    return gx.reshape(x.shape), gw, gb
 
 
 _batch_norm.__name__ = "batch_norm"
 _batch_norm.defvjp_joint(_batch_norm_vjp, composed=batch_norm_by_definition)
+
+BLOCK = 2**17  # bytes of a block of rows: with what is computed of it, it stays in the cache of a core
 
 
 def _blocks(xp, x):
@@ -86,13 +102,31 @@ def _blocks(xp, x):
     rows, channels = x.shape
     beside = math.gcd(rows, 2 ** max(0, 9 - channels.bit_length())) if channels else 1
     wide = x.reshape((rows // beside, beside * channels)) if rows else x
-    step = max(1, 2**18 // max(1, wide.shape[1] * x.dtype.itemsize)) if xp is np else max(1, len(wide))
+    step = max(1, BLOCK // max(1, wide.shape[1] * x.dtype.itemsize)) if xp is np else max(1, len(wide))
     kind = xp.result_type(x.dtype, np.float32) if x.dtype != np.float16 else np.float32
 
     def repeat(row):
         return xp.tile(xp.broadcast_to(xp.asarray(row, dtype=kind), (channels,)), wide.shape[1] // max(1, channels))
 
     return wide, repeat, [slice(k, k + step) for k in range(0, len(wide), step)]
+
+
+def _over(xp, blocks, work):
+    """[work(rows) for rows in blocks], in parallel: a thread takes some 16 of them at a time."""
+    if xp is not np:
+        return [work(rows) for rows in blocks]
+    parts = [blocks[k : k + 16] for k in range(0, len(blocks), 16)]
+    return [result for part in in_parallel(lambda part: [work(rows) for rows in part], parts) for result in part]
+
+
+def _column_sums(xp, a, b=None):
+    """Σ of each column of A, or of A times B, entry by entry."""
+    kind = np.float32 if a.dtype == np.float16 else None
+    if b is None:
+        return a.sum(axis=0, dtype=kind)
+    if a.dtype == np.float16 or xp is not np:
+        return (a * b).sum(axis=0)
+    return np.einsum("ij,ij->j", a, b)  # makes no array for the product
 
 
 def _folded(xp, sums, x):
@@ -110,15 +144,15 @@ def _moments(xp, x):
     Each block is centred by its own mean; then blocks are put together (Chan, Golub & LeVeque 1979).
     """
     wide, _, blocks = _blocks(xp, x)
-    counts = np.array([len(wide[rows]) for rows in blocks])
-    means, squares = [], []
-    for rows in blocks:
+
+    def work(rows):
         block = wide[rows]
-        mu = block.mean(axis=0, dtype=np.float32 if x.dtype == np.float16 else None)
+        mu = _column_sums(xp, block) / len(block)
         block = block - mu
-        block *= block
-        means.append(mu)
-        squares.append(block.sum(axis=0))
+        return mu, _column_sums(xp, block, block)
+
+    means, squares = zip(*_over(xp, blocks, work))
+    counts = np.array([len(wide[rows]) for rows in blocks])
     exact = xp.result_type(x.dtype, np.float64)
     means = xp.stack(means).astype(exact).reshape((len(blocks), -1, x.shape[1]))
     weights = xp.asarray(counts / len(x))[:, None, None]
@@ -143,7 +177,8 @@ class _BatchNorm(Module):
         self.running_var = np.ones(channels, dtype)
         self.batches = np.zeros((), np.int64)
 
-    def forward(self, x):
+    def forward(self, x, rectify=False):
+        """With `rectify` the result is relu(y): what training computes in one go, with less memory to pass through."""
         self._check(x)
         raw = x.data if isinstance(x, Tensor) else x
         namespace(raw, self.running_mean, op=str(self))
@@ -151,7 +186,8 @@ class _BatchNorm(Module):
         if not self.training:
             xp = namespace(raw)
             rate = 1 / xp.sqrt(self.running_var + self.eps)
-            return (x - self.running_mean) * (weight * rate) + bias
+            y = (x - self.running_mean) * (weight * rate) + bias
+            return relu(y) if rectify else y
         rows = math.prod(x.shape[:-1])
         if rows < 2:
             raise ValueError(
@@ -160,7 +196,7 @@ class _BatchNorm(Module):
             )
         moments = _moments(namespace(raw), raw.reshape((rows, self.channels)))
         once(lambda: self._note(*moments, rows))
-        y = _batch_norm(x.reshape((rows, self.channels)), weight, bias, eps=self.eps, moments=moments)
+        y = _batch_norm(x.reshape((rows, self.channels)), weight, bias, eps=self.eps, moments=moments, rectify=rectify)
         return y.reshape(x.shape)
 
     def _note(self, mu, variance, rows):

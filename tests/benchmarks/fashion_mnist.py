@@ -1,0 +1,167 @@
+"""What SimCLR learns from Fashion-MNIST in a few epochs without labels: linear models on the features of its encoder, with
+10, 100 and 1,000 labels of each class, beside raw pixels, the untrained encoder, and the same network trained on labels.
+
+    python -m tests.benchmarks.fashion_mnist                      all 60,000 images, 4 epochs
+    python -m tests.benchmarks.fashion_mnist --sample --quick     2,000 images, 1 epoch: does it run at all
+    python -m tests.benchmarks.fashion_mnist --epochs 20          a longer run
+
+A run that was stopped goes on where it was: checkpoints and results of the parts that are done are kept in
+build/fashion/. The table is printed, and written there as results.json.
+
+The encoder (ConvNet 32-64-128-128 with BatchNorm and the mean over all places) sees all training images. A linear probe
+(logistic regression on standardised columns) sees the labels of a few of them; how strongly its weights are held back is
+chosen by cross-validation among these few, so the test images are looked at once. "Labels alone" is the same network with
+a linear layer in place of the head, trained on the same few labels with the same views. Intervals are 95 % over draws of
+the labels (Student's t): another training run, or other test images, would differ by more.
+"""
+
+import argparse
+import json
+import pathlib
+import time
+
+import numpy as np
+
+import minicl as mc
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C of the probe: smaller holds its weights back more
+EPOCHS_ALONE = {10: 200, 100: 60, 1000: 12}  # of the network that has labels alone
+
+
+def fashion_view():
+    """Crop, mirror, brightness and noise."""
+    v = mc.data.views
+    crop, color = v.RandomResizedCrop(area=(0.5, 1.0)), v.ColorJitter(brightness=0.4)
+    return v.Compose([crop, v.RandomHorizontalFlip(), color, v.GaussianNoise(0.05)])
+
+
+def simclr(seed):
+    encoder, head = mc.nn.ConvNet(rng=[seed, 0]), mc.nn.ProjectionHead(128, 128, 64, rng=[seed, 1])
+    return mc.train.SimCLR(encoder, head, fashion_view(), temperature=0.2, lr=1e-3, batch_size=256, seed=seed)
+
+
+class LabelsAlone(mc.train.Method):
+    """The same encoder with a linear layer on top, trained on labels with the same views."""
+
+    def __init__(self, view, classes, batch_size, seed):
+        self.encoder, self.view = mc.nn.ConvNet(rng=[seed, 0]), view
+        self.classifier = mc.nn.Linear(self.encoder.outputs, classes, rng=[seed, 1])
+        super().__init__(lr=1e-3, batch_size=batch_size, seed=seed)
+
+    def forward(self, x):
+        return self.classifier(self.encoder(x))
+
+    def loss(self, batch):
+        return mc.cross_entropy(self(self.view(batch.images, self.view_rng)), batch.labels), ()
+
+
+def labels_alone(x, y, test_x, test_y, epochs, seed, progress):
+    """Test accuracy of the network that was trained on these images and labels, and nothing else."""
+    method = LabelsAlone(fashion_view(), len(np.unique(y)), min(256, len(x)), seed)
+    steps = epochs * (len(x) // method.batch_size)
+    method.fit(x, epochs, labels=y, progress=progress, schedule=mc.optim.Cosine(steps))
+    return float((method.in_batches(method, test_x).argmax(axis=1) == test_y).mean())
+
+
+def probe(x, y, test_x, test_y):
+    """Test accuracy of a linear probe whose strength C is chosen by cross-validation on its own few rows."""
+    folds = [mc.data.stratified_split(y, 0.2, rng=fold) for fold in range(5 if len(y) <= 1000 else 1)]
+
+    def held_out(C):
+        return np.mean([mc.evaluate.linear_probe(x[a], y[a], x[b], y[b], C=C, max_iter=300) for a, b in folds])
+
+    best = max(STRENGTHS, key=held_out)
+    return mc.evaluate.linear_probe(x, y, test_x, test_y, C=best, max_iter=300), best
+
+
+class Results:
+    """Numbers that are kept in a file as soon as they are known, so that a run that was stopped goes on."""
+
+    def __init__(self, path):
+        self.path = path
+        self.known = json.loads(path.read_text()) if path.exists() else {}
+
+    def once(self, name, compute):
+        if name not in self.known:
+            start = time.perf_counter()
+            self.known[name] = {"value": compute(), "seconds": round(time.perf_counter() - start, 1)}
+            self.path.write_text(json.dumps(self.known, indent=1))
+        return self.known[name]["value"]
+
+
+def evaluate(results, features, data, per_class, draws, alone_draws, progress):
+    x, y, test_x, test_y = data
+    for k in per_class:
+        for draw in range(draws):
+            few = mc.data.few_labels(y, k, np.random.default_rng([draw, k]))
+            for name, (h, test_h) in features.items():
+                results.once(f"{name}|{k}|{draw}", lambda: probe(h[few], y[few], test_h, test_y))
+            if draw < alone_draws:
+                epochs = EPOCHS_ALONE.get(k, 2)
+                results.once(
+                    f"labels alone|{k}|{draw}",
+                    lambda: (labels_alone(x[few], y[few], test_x, test_y, epochs, draw, progress), epochs),
+                )
+    for name, (h, test_h) in features.items():
+        results.once(f"{name}|kNN", lambda: mc.evaluate.knn(h[:20000], y[:20000], test_h, test_y, k=5))
+
+
+def table(results, per_class):
+    """Means with intervals; what is not known is left empty."""
+    names = list(dict.fromkeys(key.split("|")[0] for key in results.known))
+    lines = [f"{'labels a class':24}" + "".join(f"{k:>14,}" for k in per_class) + f"{'kNN of 20,000':>16}"]
+    for name in (n for n in names if n not in ("settings", "training")):
+        cells = []
+        for k in per_class:
+            values = [100 * v["value"][0] for key, v in results.known.items() if key.startswith(f"{name}|{k}|")]
+            if len(values) > 1:
+                cells.append("{:8.1f} ± {:3.1f}".format(*mc.evaluate.t_interval(values)))
+            else:
+                cells.append(f"{values[0]:8.1f}      " if values else "")
+        near = results.known.get(f"{name}|kNN", {}).get("value")
+        lines.append(f"{name:24}" + "".join(f"{c:>14}" for c in cells) + (f"{100 * near:16.1f}" if near else ""))
+    return "\n".join(lines)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--images", type=int, help="train on so many images; by default on all")
+    parser.add_argument("--sample", action="store_true", help="the 2,000 images that come with minicl")
+    parser.add_argument("--quick", action="store_true", help="1 epoch, 2 draws of 10 labels a class")
+    parser.add_argument("--draws", type=int, default=5, help="of the labels")
+    parser.add_argument("--alone-draws", type=int, default=3, help="of these, for the network that has labels alone")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("build/fashion"))
+    parser.add_argument("--no-progress", action="store_true")
+    options = parser.parse_args(arguments)
+    epochs, draws, alone_draws, per_class = options.epochs, options.draws, options.alone_draws, (10, 100, 1000)
+    if options.quick:
+        epochs, draws, alone_draws, per_class = 1, 2, 0, (10,)
+
+    load = mc.data.fashion_mnist_sample if options.sample else mc.data.fashion_mnist
+    (x, y), (test_x, test_y) = load("train"), load("test")
+    if options.images:
+        x, y = x[: options.images], y[: options.images]
+    name = f"seed{options.seed}-epochs{epochs}-images{len(x)}"
+    options.folder.mkdir(parents=True, exist_ok=True)
+    results = Results(options.folder / f"results-{name}.json")
+
+    method = simclr(options.seed)
+    pixels = x.reshape(len(x), -1), test_x.reshape(len(test_x), -1)
+    features = {"raw pixels": pixels, "untrained encoder": (method.encode(x), method.encode(test_x))}
+    start = time.perf_counter()
+    method.fit(x, epochs, progress=not options.no_progress, checkpoint=options.folder / f"simclr-{name}.safetensors")
+    seconds = time.perf_counter() - start
+    results.once("training", lambda: {**method.history, "seconds": seconds})
+    features["SimCLR"] = method.encode(x), method.encode(test_x)
+    evaluate(results, features, (x, y, test_x, test_y), per_class, draws, alone_draws, not options.no_progress)
+
+    found = table(results, per_class)
+    print(f"Fashion-MNIST: {len(x):,} images, {epochs} epochs of SimCLR; accuracy in per cent on {len(test_x):,} images")
+    print(f"(mean and 95 % interval over {draws} draws of labels; {alone_draws} for labels alone)\n\n{found}")
+    return results.known
+
+
+if __name__ == "__main__":
+    main()
