@@ -9,9 +9,10 @@ from fractions import Fraction
 import numpy as np
 
 from ..losses import skip_gram
+from ..train.word2vec import best_scores, noise_weights
 from . import Derivation, Index, Sum, Symbol, define, derivative, dot, exp, log, sigmoid, softplus, symbols
 
-k, v, u = symbols("k v u")
+k, v, u, alpha = symbols("k v u alpha")
 j = Index("j", k)
 n = Symbol("n")
 loss = define("ell", (), softplus(-dot(u, v)) + Sum(softplus(dot(n[j], v)), j), latex=r"\ell")
@@ -29,6 +30,10 @@ expected = define(
 )
 best = define("best", (w, c), log(p[w, c] / (k * word[w] * Q[c])), latex=r"M^\star")
 unigram = define("unigram", (w, c), log(p[w, c] / (k * word[w] * context[c])), latex=r"M^{1}")
+powered = define(
+    "powered", (c,), context[c] ** alpha / Sum(context[b] ** alpha, b), latex=r"q_\alpha", call=True
+)
+any_power = define("any_power", (w, c), log(p[w, c] / (k * word[w] * powered[c])), latex=r"M^{\alpha}")
 flat = define("flat", (c,), context[c] ** Fraction(3, 4) / Sum(context[b] ** Fraction(3, 4), b), latex="q", call=True)
 flattened = define("flattened", (w, c), log(p[w, c] / (k * word[w] * flat[c])), latex=r"M^{3/4}")
 
@@ -42,6 +47,7 @@ def language(rng, words=None, contexts=None, negatives=None):
         "W": words,
         "C": contexts,
         "k": negatives,
+        "alpha": float(rng.uniform(0, 1)),
         "p": rng.dirichlet(0.7 * np.ones(words * contexts)).reshape(words, contexts) + 1e-6,
         "Q": rng.dirichlet(2 * np.ones(contexts)),
         "M": 2 * rng.standard_normal((words, contexts)),
@@ -51,10 +57,16 @@ def language(rng, words=None, contexts=None, negatives=None):
     }
 
 
+def _noise_of(env, power):
+    """The probability of the context `c` under the noise that the library draws from."""
+    weights = noise_weights(env["p"].sum(axis=0), power)
+    return weights[env["at"]["c"]] / weights.sum()
+
+
 def _uneven(rng):
     """One context in nearly all of the text, which the power ¾ flattens most."""
     made = language(rng, 3, 4, 5)
-    return {**made, "p": np.outer([0.5, 0.3, 0.2], [0.9, 0.05, 0.03, 0.02])}
+    return {**made, "alpha": 0.0, "p": np.outer([0.5, 0.3, 0.2], [0.9, 0.05, 0.03, 0.02])}
 
 
 def _far_apart(rng):
@@ -74,6 +86,7 @@ def _symbols():
         "W": 2,
         "C": 2,
         "k": 2,
+        "alpha": sympy.Symbol("alpha", positive=True),
         "p": array("p", (2, 2), positive=True),
         "Q": array("Q", (2,), positive=True),
         "M": array("M", (2, 2), real=True),
@@ -191,6 +204,36 @@ D.false(
     flattened[w, c],
     pmi[w, c] - log(k),
     "With the power ¾ the scores are off by log(p(c)/q(c)), another amount for each context.",
+)
+D.definition(
+    "noise to any power",
+    powered[c],
+    "α = 1 is the unigram noise, α = 0 draws all contexts alike, and word2vec has α = ¾.",
+    code=lambda env: _noise_of(env, env["alpha"]),
+)
+D.definition(
+    "the best scores for any power",
+    any_power[w, c],
+    "The same formula, with this noise.",
+    code=lambda env: best_scores(env["p"], env["k"], env["alpha"])[env["at"]["w"], env["at"]["c"]],
+)
+D.step(
+    "shifted PMI for any power",
+    any_power[w, c],
+    pmi[w, c] - log(k) + (1 - alpha) * log(context[c]) + log(Sum(context[b] ** alpha, b)),
+    "The second shift depends on the context alone, and rare contexts are shifted down the most. At α = 1 it is 0.",
+)
+D.step(
+    "the shift of the usual noise",
+    flattened[w, c] - (pmi[w, c] - log(k)),
+    log(context[c]) / 4 + log(Sum(context[b] ** Fraction(3, 4), b)),
+    "For α = ¾: a quarter of the log frequency of the context, and a constant.",
+)
+D.false(
+    "a constant shift",
+    any_power[w, c] - pmi[w, c],
+    -log(k) + log(Sum(context[b] ** alpha, b)),
+    "No other k makes up for another noise: the shift differs from context to context.",
 )
 D.false(
     "scores are log-probabilities",

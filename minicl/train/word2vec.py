@@ -413,7 +413,8 @@ class Word2Vec(Method):
             raise ValueError("Word2Vec.fit: the text is empty.")
         sentences = [text] if all(isinstance(word, str) for word in text) else text
         for k, sentence in enumerate(sentences):
-            if isinstance(sentence, str) or not all(isinstance(word, str) for word in sentence):
+            words = not isinstance(sentence, str) and hasattr(sentence, "__iter__")
+            if not words or not all(isinstance(word, str) for word in sentence):
                 raise TypeError(
                     f"Word2Vec.fit: a text is a list of words, or a list of lists of words; its part {k} is "
                     f"{str(sentence)[:40]!r}."
