@@ -20,6 +20,7 @@ from . import (
     simclr,
     similarity,
     temperature,
+    word2vec,
 )
 
 
@@ -48,4 +49,5 @@ EXERCISES = _collect(
     simclr,
     similarity,
     temperature,
+    word2vec,
 )
