@@ -373,6 +373,22 @@ def test_what_is_remembered_changes_after_the_step_and_after_the_measures(images
     assert order == ["gradients", "measure", "after"] * 2
 
 
+def test_arrays_that_come_within_an_epoch_do_not_hide_the_error(images):
+    """Arrays among the attributes are state, and so is a list of them."""
+
+    class Recording(SimCLR):
+        def loss(self, batch):
+            self.record.append(batch.images)
+            if len(self.record) == 4:
+                raise ZeroDivisionError("the true reason")
+            return super().loss(batch)
+
+    method = Recording(nn.MLP([64, 16, 8], rng=0), None, VIEW, batch_size=32)
+    method.record = []
+    with pytest.raises(ZeroDivisionError, match=r"(?s)^the true reason.*cannot be put back.*record\.2"):
+        method.fit(images, 3, progress=False)
+
+
 def test_an_error_of_a_view_says_where_in_the_run_it_was(images):
     with pytest.raises(
         RuntimeError, match=r"(?s)no view.*SimCLR.fit: in epoch 2, step 2 of 2, with images of shape \(32, "

@@ -219,8 +219,15 @@ class Method(Module):
                     if checkpoint is not None and (self.epoch % save_every == 0 or self.epoch == epochs):
                         checkpoints.save(checkpoint, *good)
                         saved = self.epoch
-            except BaseException:  # an interrupt from the keyboard too
-                self._restore(*good)
+            except BaseException as error:  # an interrupt from the keyboard too
+                try:
+                    self._restore(*good)
+                except (KeyError, ValueError) as unfit:
+                    error.add_note(
+                        f"{name}: the state after the last whole epoch cannot be put back, since arrays among the "
+                        f"attributes came, went or changed their shape. {unfit.args[0]}"
+                    )
+                    raise error from None
                 if checkpoint is not None and saved < self.epoch:
                     checkpoints.save(checkpoint, *good)
                 raise
