@@ -22,13 +22,13 @@ middle = define("mean", (), Mean(y[i], i), r"\bar y")
 c = define("c", (i,), y[i] - middle)
 w = define("w", (), a / norm(a))
 covariance = define("C", (), Mean(outer(c[i], c[i]), i))
-spread = Mean(dot(c[i], w) ** 2, i)
+spread = Mean(dot(w, c[i]) ** 2, i)
 
 # Orthonormal vectors to any number of digits: the columns of two reflections. Their making is not shown.
 u = define("u", (i, k), f[i, k] - 2 * b[i] * b[k] / dot(b, b))
 v = define("v", (k,), e[k] - 2 * a[k] * a / dot(a, a))
 x = define("x", (i,), Sum(sigma[k] * u[i, k] * v[k], k))
-kept = Sum(dot(x[i], v[m]) * v[m], m)
+kept = Sum(v[m] * dot(v[m], x[i]), m)
 turned = define("t", (), cos(theta) * v[1] + sin(theta) * v[2])
 
 
@@ -98,21 +98,21 @@ D.step(
 D.step(
     "what is kept and what is lost",
     Mean(norm(c[i]) ** 2, i),
-    spread + Mean(norm(c[i] - dot(c[i], w) * w) ** 2, i),
+    spread + Mean(norm(c[i] - w * dot(w, c[i])) ** 2, i),
     "Pythagoras for each point. The sum is fixed, so the direction of most variance is that of least error.",
 )
 
 D.definition("points by their singular values", x[i], "The decomposition X = U Σ Vᵀ, one row at a time.")
 D.step(
     "the score",
-    dot(x[i], v[k]),
+    dot(v[k], x[i]),
     sigma[k] * u[i, k],
     "The directions v are orthonormal, so all terms but one vanish.",
     scale=Max(sigma[k], k),
 )
 D.step(
     "variance explained",
-    Sum(dot(x[i], v[k]) ** 2, i),
+    Sum(dot(v[k], x[i]) ** 2, i),
     sigma[k] ** 2,
     "The columns of U have length 1. Divided by N this is the variance of component k.",
     scale=Max(sigma[k], k) ** 2,
@@ -126,19 +126,19 @@ D.step(
 )
 D.inequality(
     "no direction keeps more",
-    Sum(dot(x[i], w) ** 2, i),
+    Sum(dot(w, x[i]) ** 2, i),
     Max(sigma[k], k) ** 2,
     "A direction shares itself out among the v, and a weighted mean is at most the largest.",
 )
 D.inequality(
     "a projection makes no distance larger",
-    norm(Sum(dot(x[1] - x[2], v[h]) * v[h], h)) ** 2,
+    norm(Sum(v[h] * dot(v[h], x[1] - x[2]), h)) ** 2,
     norm(x[1] - x[2]) ** 2,
     "So points that are far apart in the picture are far apart. Points that are near in it need not be near.",
 )
 D.step(
     "equal values: any turn is as good",
-    Sum(dot(x[i], turned) ** 2, i),
+    Sum(dot(turned, x[i]) ** 2, i),
     sigma[1] ** 2,
     "Where two singular values are equal, every direction in their plane has the same variance.",
     samples=equal,
@@ -146,8 +146,8 @@ D.step(
 )
 D.false(
     "the first axis is unique",
-    dot(x[i], turned) * turned,
-    dot(x[i], v[1]) * v[1],
+    turned * dot(turned, x[i]),
+    v[1] * dot(v[1], x[i]),
     "Two best pictures that differ. A sign is always free too: −v is as good as v. So a rule must choose.",
     samples=equal,
     given=(sigma[1], "=", sigma[2]),

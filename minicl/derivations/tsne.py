@@ -15,8 +15,8 @@ x, y = Symbol("x"), Symbol("y")
 beta = Symbol("beta", r"\beta")  # 1/(2σ²), one for each anchor
 first = i == 1  # points are drawn at random, so the first is any point
 
-weight = exp(-beta[i] * norm(x[i] - x[k]) ** 2)
-c = define("c", (i, k), weight / Sum(exp(-beta[i] * norm(x[i] - x[m]) ** 2), m, m != i))
+weight = exp(-(beta[i] * norm(x[i] - x[k]) ** 2))
+c = define("c", (i, k), weight / Sum(exp(-(beta[i] * norm(x[i] - x[m]) ** 2)), m, m != i))
 H = define("H", (i,), -Sum(c[i, k] * log(c[i, k]), k, k != i))
 perplexity = define("Perp", (i,), exp(H[i]), r"\mathrm{Perp}")
 delta = define("delta", (i,), Sum(c[i, k] * norm(x[i] - x[k]) ** 2, k, k != i), r"\delta")
@@ -25,8 +25,8 @@ p = define("p", (i, k), (c[i, k] + c[k, i]) / (2 * n))
 w = define("w", (i, k), 1 / (1 + norm(y[i] - y[k]) ** 2))
 q = define("q", (i, k), w[i, k] / Sum(Sum(w[a, b], b, b != a), a))
 C = define("C", (), Sum(Sum(p[i, k] * log(p[i, k] / q[i, k]), k, k != i), i))
-wide = exp(-(beta[i] / s**2) * norm(s * x[i] - s * x[k]) ** 2)
-wide_sum = Sum(exp(-(beta[i] / s**2) * norm(s * x[i] - s * x[m]) ** 2), m, m != i)
+wide = exp(-(beta[i] / s**2 * norm(s * x[i] - s * x[k]) ** 2))
+wide_sum = Sum(exp(-(beta[i] / s**2 * norm(s * x[i] - s * x[m]) ** 2)), m, m != i)
 gradient = 4 * Sum((p[i, k] - q[i, k]) * w[i, k] * (y[i] - y[k]), k, k != i)
 
 
@@ -37,8 +37,8 @@ def _cloud(rng, n, d, x=None, beta=None, y=None):
 
 
 def samples(rng):
-    """Three or four points in two or three dimensions, and a map in the plane."""
-    return _cloud(rng, int(rng.choice([3, 3, 3, 4])), int(rng.integers(2, 4)))
+    """Three points in two or three dimensions, and a map in the plane."""
+    return _cloud(rng, 3, int(rng.integers(2, 4)))
 
 
 def corners(rng):
@@ -91,7 +91,7 @@ D.definition("its variance", V[i], "Weighted by the shares too.")
 D.step(
     "entropy law",
     derivative(H[i], beta[i]),
-    -beta[i] * V[i],
+    -(beta[i] * V[i]),
     "The law of notebook 08 for β = 1/τ. The entropy only falls with β, so one β has the wanted perplexity: halving finds it.",
     scale=1,
 )
