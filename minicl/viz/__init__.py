@@ -9,6 +9,7 @@ from .margin_plane import margin_plane
 from .momentum_queue import momentum_queue
 from .neighbour_gallery import neighbour_gallery
 from .noise_classifier import noise_classifier
+from .noise_shift import noise_shift
 from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
 from .similarity_plane import similarity_plane
 from .temperature_bars import temperature_bars
@@ -31,6 +32,7 @@ __all__ = [
     "neighbour_gallery",
     "momentum_queue",
     "noise_classifier",
+    "noise_shift",
     "show",
     "similarity_plane",
     "style",
