@@ -381,12 +381,15 @@ RUN = """
     import minicl as mc
     from minicl import nn, optim
     from minicl.data import views
-    from minicl.train import FineTune, LargeBatch, MemoryBank, MoCo, MultiCrop, MultiView, SimCLR, SupCon
+    from minicl.train import (
+        FineTune, LargeBatch, MemoryBank, MoCo, MultiCrop, MultiView, SimCLR, SupCon, Word2Vec,
+    )
 
     (images, labels), epochs = mc.data.digits("train"), int(sys.argv[1])
     images, labels = images[:96], labels[:96]
     view = views.Compose([views.RandomAffine(15, 1, (0.8, 1.2)), views.GaussianNoise(0.1)])
     schedule = optim.Warmup(8).then(optim.Cosine(4 * epochs))
+    words = mc.data.tokenize(mc.data.text()[:2000])[:150]
 
     def adamw(parameters, lr):
         return optim.AdamW(optim.no_decay(parameters), lr, weight_decay=0.1, clip_norm=1.0)
@@ -409,6 +412,7 @@ RUN = """
             "MultiCrop": lambda: MultiCrop(encoder, head, 2, view=view, **common),
             "SupCon": lambda: SupCon(encoder, head, view, optimizer=sgd, **common),
             "FineTune": lambda: FineTune(encoder, 16, 10, 0.5, 0.5, view, **common),
+            "Word2Vec": lambda: Word2Vec(mc.data.Vocabulary(words), 8, 3, epochs=epochs, subsample=0.1, batch_size=60),
         }[name]()
 
     def train(name, path, last):
@@ -434,7 +438,11 @@ RUN = """
             setattr(os, call, watched(getattr(os, call)))
         method = make(name)
         method.step = watched(method.step)
-        method.fit(images, epochs, labels=labels, progress=False, checkpoint=path, schedule=schedule)
+        common = {"progress": False, "checkpoint": path}
+        if name == "Word2Vec":
+            method.fit(words, **common)
+        else:
+            method.fit(images, epochs, labels=labels, schedule=schedule, **common)
         return events
 
     for line in sys.stdin:
@@ -447,7 +455,7 @@ RUN = """
         os.write(1, b"%d\\n" % status)
 """
 EPOCHS, KILLS = 45, 20
-METHODS = ["SimCLR", "MoCo", "MemoryBank", "LargeBatch", "MultiView", "MultiCrop", "SupCon", "FineTune"]
+METHODS = ["SimCLR", "MoCo", "MemoryBank", "LargeBatch", "MultiView", "MultiCrop", "SupCon", "FineTune", "Word2Vec"]
 
 
 class Runs:
