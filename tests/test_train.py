@@ -240,6 +240,37 @@ def test_a_further_run_is_not_thrown_back_by_an_older_file(images, tmp_path):
     assert everything(method) == everything(trained(images, 4)) == everything(simclr_on(images).load(path))
 
 
+def test_an_interrupt_writes_what_the_file_does_not_hold_yet(images, tmp_path):
+    """Also epochs from before there was a file, or that an older file lacks."""
+    path, older = tmp_path / "run.safetensors", tmp_path / "older.safetensors"
+    simclr().fit(images, 1, progress=False, checkpoint=older)
+    for file in (path, older):
+        method = trained(images, 3)
+        method.view = stop_at(2)
+        with pytest.raises(KeyboardInterrupt):
+            method.fit(images, 5, progress=False, checkpoint=file)
+        assert everything(simclr_on(images).load(file)) == everything(trained(images, 3))
+    method = simclr(view=stop_at(2))
+    with pytest.raises(KeyboardInterrupt):
+        method.fit(images, 5, progress=False, checkpoint=tmp_path / "none")
+    assert not (tmp_path / "none").exists()  # nothing was learned
+
+
+def test_a_checkpoint_that_no_method_wrote_is_refused(images, tmp_path):
+    """Whole, and with its checksum; but what is in it is no run."""
+    path = tmp_path / "mine"
+    checkpoints.save(path, {"weight": np.ones(3)}, {"epoch": 9})
+    for attempt in (lambda: simclr().load(path), lambda: simclr().fit(images, 10, progress=False, checkpoint=path)):
+        with pytest.raises(
+            ValueError, match=r"(?s)mine is that of another run. method in the file:\nNone\nmethod here:\nSim"
+        ):
+            attempt()
+    word2vec = mc.train.Word2Vec(mc.data.Vocabulary(["a", "b"] * 9), 4, epochs=1, subsample=None)
+    word2vec.fit(["a", "b"] * 9, progress=False).save(path)
+    with pytest.raises(ValueError, match=r"(?s)method in the file:\nWord2Vec\nmethod here:\nSimCLR"):
+        simclr().load(path)
+
+
 def test_a_learning_rate_changed_by_a_callback_is_continued(images, tmp_path):
     def halve(method):
         method.optimizer.lr /= 2

@@ -195,13 +195,14 @@ class Method(Module):
         run = {"images": _fingerprint(images, labels), "schedule": describe(schedule)}
         if epochs <= self.epoch:
             warnings.warn(
-                f"fit: {self.epoch} epochs are done; epochs={epochs} counts from the start, so there is nothing to do.",
+                f"{name}: {self.epoch} epochs are done; epochs={epochs} counts from the start, so there is nothing to do.",
                 stacklevel=2,
             )
+        saved = 0  # the epoch that the file holds
         if checkpoint is not None and pathlib.Path(checkpoint).exists():
-            self._resume(checkpoint, run)
+            saved = self._resume(checkpoint, run)
         self._run = run
-        good, saved = self._snapshot(), self.epoch
+        good = self._snapshot()
         steps = len(images) // self.batch_size
         bar = _bar(
             progress,
@@ -326,18 +327,19 @@ class Method(Module):
             then.
         """
         arrays, notes = checkpoints.load(path)
-        self._refuse_other(path, notes["config"], _as_json(self.config()))
+        self._refuse_other(path, notes.get("config", {}), _as_json(self.config()))
         self._refuse_unfit(path, arrays, notes)
         self._restore(arrays, notes)
         return self
 
     def _resume(self, path, run):
-        """Continue from the checkpoint, unless this run is further."""
+        """Continue from the checkpoint, unless this run is further. Gives the epoch that is in the file."""
         arrays, notes = checkpoints.load(path)
-        self._refuse_other(path, notes["config"] | notes["run"], _as_json(self.config() | run))
+        self._refuse_other(path, notes.get("config", {}) | notes.get("run", {}), _as_json(self.config() | run))
         self._refuse_unfit(path, arrays, notes)
         if notes["epoch"] > self.epoch:
             self._restore(arrays, notes)
+        return notes["epoch"]
 
     def _refuse_other(self, path, theirs, own):
         for key in {**own, **theirs}:
