@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops clean
+.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -52,6 +52,9 @@ bench-ops: $(VENV)/.test  ## time every op, beside torch and autograd where they
 
 bench: $(BENCH)/.done  ## time losses, training steps and word2vec beside their peers; writes docs/benchmarks.md
 	@$(BENCH)/bin/python -m tests.benchmarks.speed --out docs/benchmarks.md $(ARGS)
+
+fashion: $(VENV)/.test  ## SimCLR on Fashion-MNIST and what its features are worth; goes on where it was stopped
+	@$(PY) -m tests.benchmarks.fashion_mnist $(ARGS)
 
 clean:  ## delete build/ (with the copies you edited in it) and caches; .venv stays
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
