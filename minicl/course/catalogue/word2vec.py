@@ -478,6 +478,17 @@ def _fancy(x, index, g):
 _right_gradient = _gradient()
 
 
+def _lost_apart(v, u, centers, contexts, noise):
+    """Contexts and negatives are written one after the other; each loses its own duplicates."""
+    dv, du = np.zeros_like(v), np.zeros_like(u)
+    pull = _sigmoid((v[centers] * u[contexts]).sum(axis=1)) - 1
+    push = _sigmoid((u[noise] * v[centers][:, None]).sum(axis=2))
+    dv[centers] += pull[:, None] * u[contexts] + (push[:, :, None] * u[noise]).sum(axis=1)
+    du[contexts] += pull[:, None] * v[centers]
+    du[noise] += push[:, :, None] * v[centers][:, None]
+    return dv, du
+
+
 def _softmax_gradient(v, u, centers, contexts, noise):
     """Of the full softmax: each row of u is pushed."""
     dv, du = np.zeros_like(v), np.zeros_like(u)
@@ -630,7 +641,7 @@ sgns_gradient = Exercise(
                 "x[index] += g writes each row once, however often it stands in index.",
                 "np.add.at adds for each occurrence; a loop over pairs does, too.",
             ),
-            variants=(_gradient(add=_overwrite),),
+            variants=(_gradient(add=_overwrite), _lost_apart),
         ),
         Mistake(
             "all-contexts-pushed",
