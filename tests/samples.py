@@ -182,15 +182,20 @@ def convolved(x, w, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), gr
     return y
 
 
-def compared_views(u, temperature, layout="stacked"):
-    """One anchor after the other, and its candidates by their numbers."""
-    n = len(u)
-    losses = np.zeros(n, u.dtype)
-    for i in range(n):
-        partner = (i + n // 2) % n if layout == "stacked" else i ^ 1
-        others = [u[i] @ u[k] - u[i] @ u[partner] for k in range(n) if k not in (i, partner)]
-        losses[i] = np.logaddexp.reduce(np.array([0.0, *others]) / temperature)
+def compared(a, b, temperature, group_a, group_b, same=False):
+    """One row after the other, and its candidates one by one."""
+    losses = np.zeros(len(a), a.dtype)
+    for i in range(len(a)):
+        mine = [
+            a[i] @ other / temperature
+            for k, other in enumerate(a if b is None else b)
+            if (group_a[i] == group_b[k]) == same and not (same and i == k)
+        ]
+        losses[i] = np.logaddexp.reduce(np.array(mine))
     return losses
+
+
+THREE, IMAGES = np.array([1, 0, 2]), np.array([0, 0, 1, 1, 2, 2, 2])
 
 
 INTEGERS = np.array([[2, 0, 2], [1, 1, 2]])
@@ -424,12 +429,12 @@ SAMPLES = {
         of(normal(0, 3, 5, 2), normal(2, 2, 2, 3)),
     ),
     # losses
-    "nt_xent_in_blocks": named(
-        compared_views,
-        of(normal(6, 5), positive()),
-        of(normal(10, 3), 0.7, layout="interleaved"),
-        of(normal(14, 2), positive(), layout="interleaved"),
-        of(normal(2, 3), positive()),
+    "lse_in_blocks": named(
+        compared,
+        of(normal(3, 5), normal(7, 5), positive(), group_a=THREE, group_b=IMAGES),
+        of(normal(7, 3), None, positive(), group_a=IMAGES, group_b=IMAGES),
+        of(normal(7, 3), None, positive(), group_a=IMAGES, group_b=IMAGES, same=True),
+        of(normal(3, 2), normal(2, 2), 0.7, group_a=THREE, group_b=np.array([3, 3])),
     ),
     # shapes and positions
     "transpose": named(

@@ -244,10 +244,10 @@ def test_the_gradient_checker_to_order_two(variant):
 
 @pytest.mark.parametrize("name", mc.formulas.__all__)
 def test_formulas_have_the_arguments_of_the_losses(name):
-    """Same names, same order, same defaults; but for the reduction, and weights and parameters by keyword alone."""
+    """Same names, same order, same defaults; but for how it is computed, and weights by keyword alone."""
     loss, formula = (inspect.signature(getattr(module, name)).parameters for module in (mc.losses, mc.formulas))
     theirs = [(p.name, p.default) for p in formula.values() if p.kind != p.KEYWORD_ONLY]
-    extra = ("reduction", *(("weight", "label_smoothing") if name == "cross_entropy" else ()))
+    extra = ("reduction", "method", *(("weight", "label_smoothing") if name == "cross_entropy" else ()))
     assert theirs == [(p.name, p.default) for p in loss.values() if p.name not in extra]
 
 

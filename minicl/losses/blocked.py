@@ -1,98 +1,152 @@
-"""NT-Xent in blocks: the (2N, 2N) scores are made a block at a time, used and forgotten, so memory grows with N, not N².
+"""log Σ exp of many scores, in blocks: the scores are made a block at a time, used and forgotten, so that memory grows with
+the number of rows and not with its square.
 
-The scores are symmetric. So only the blocks on and above the diagonal are made, and each serves its rows and its columns.
-The definition stands in `nt_xent.py`; a test holds the two together.
+It is the costly part of every loss with candidates, NT-Xent among them. `lse_by_definition` is what is computed;
+`lse_in_blocks` computes it, and a test holds the two together.
 """
 
 import math
 
 import numpy as np
 
+from ..arrays import is_array, namespace
 from ..engine import Saved, primitive
-from ..ops import PRIMITIVES
+from ..ops import PRIMITIVES, _raw, logsumexp, where
 from ..threads import in_parallel
-from .candidates import partners
 
-BLOCK = 256  # rows and columns of a block on the CPU: with its gradient it stays in the cache
+METHODS = ("auto", "composed", "blocked")
+BLOCK = 256  # rows and columns of a block on the CPU: with what is made of it, it stays in the cache
 ON_GPU = 4096
 KEEP = 2**28  # bytes of blocks that may be kept for the way back; above that they are made again
 PARTS = 8  # the work is cut into so many parts, whatever the number of threads, so that sums have one order
 
 
-@primitive(fix="u has shape (2N, d).")
-def nt_xent_in_blocks(xp, u, temperature, layout="stacked"):
-    """ℓᵢ = log(1 + Dᵢ / e^{s_ij/τ}),  Dᵢ = Σ_{k≠i,j} e^{s_ik/τ}            Ū = (W U − C U_partner) / τ, see the vjp"""
-    scores = _Scores(xp, u, temperature, layout)
-    if not scores.safe:
-        scores.offset = _largest(scores)
-    sums, kept = _sums(scores, keep=scores.safe and len(u) ** 2 // 2 * u.dtype.itemsize <= KEEP)
-    with np.errstate(divide="ignore"):
-        others = xp.log(sums)  # −inf where an anchor has no other candidate
-    others = others if scores.offset is None else others + scores.offset
-    return Saved(xp.logaddexp(xp.zeros_like(others), others - scores.partners), (scores, sums, kept))
+def lse_by_definition(a, b, temperature, group_a, group_b, same=False):
+    """log Σ_k exp(aᵢ·b_k/τ) over the candidates k of another group than i: all scores at once.
 
+    Parameters
+    ----------
+    a : Tensor or array, shape (n, d)
+    b : Tensor or array, shape (m, d), or None
+        The candidates; None for `a` itself.
+    temperature : float, or Tensor or array of shape ()
+        τ.
+    group_a, group_b : integer array, shape (n,) and (m,)
+        Rows of one group are no candidates of each other.
+    same : bool
+        The other way round: only rows of one group are candidates of each other, and none of itself (b is None).
 
-def _vjp(g, losses, saved, needed, u, temperature, layout):
-    """With aᵢ = ḡᵢ / (Dᵢ + e^{s_ij/τ}):  W_ik = e^{s_ik/τ} (aᵢ + a_k) for the others,  Cᵢ = aᵢ Dᵢ + a_j D_j for the partner.
+    Returns
+    -------
+    Tensor or array, shape (n,)
+        −∞ where there is no candidate.
 
-    aᵢ Dᵢ = ḡᵢ (1 − P_ij) without the difference, so a tiny loss has all digits in its gradient too.
+    Examples
+    --------
+    >>> x = np.ones((4, 1))
+    >>> np.exp(lse_by_definition(x, None, 1.0, np.array([0, 0, 0, 1]), np.array([0, 0, 0, 1])) - 1).round(12)
+    array([1., 1., 1., 3.])
     """
+    scores = a @ (a if b is None else b).T / temperature
+    hidden = group_a[:, None] == group_b
+    if same:
+        hidden = ~hidden | namespace(hidden).eye(len(hidden), dtype=bool)
+    return logsumexp(where(hidden, -math.inf, scores), axis=1)
+
+
+def lse_of_others(name, method, a, b, temperature, group_a, group_b, same=False):
+    """`lse_by_definition`, in blocks unless the method is "composed" or the numbers are no float32 or float64."""
+    arrays = [_raw(x) for x in (a, b, temperature) if is_array(_raw(x))]
+    real = all(x.dtype in ("float32", "float64") for x in arrays)
+    if method == "blocked" and not real:
+        raise TypeError(
+            f'{name}: method="blocked" computes with float32 and float64, not {arrays[0].dtype}; leave out method, or '
+            "give z.astype(np.float32)."
+        )
+    if method == "composed" or not real:
+        return lse_by_definition(a, b, temperature, group_a, group_b, same)
+    return lse_in_blocks(a, b, temperature, group_a=group_a, group_b=group_b, same=same)
+
+
+@primitive(fix="a has shape (n, d), b (m, d), and there is a group for each row.")
+def lse_in_blocks(xp, a, b, temperature, group_a=None, group_b=None, same=False):
+    """Lᵢ = log Σ_k e^{s_ik},  s_ik = aᵢ·b_k / τ            Ā = P B / τ,  B̄ = Pᵀ A / τ,  P_ik = L̄ᵢ e^{s_ik − Lᵢ}"""
+    scores = _Scores(xp, a, b, temperature, group_a, group_b, same)
+    scores.offset = None if scores.safe else _largest(scores)
+    sums, kept = _sums(scores, keep=scores.safe and scores.bytes <= KEEP)
+    with np.errstate(divide="ignore"):
+        y = xp.log(sums)  # −∞ where there is no candidate
+    return Saved(y if scores.offset is None else y + scores.offset, (scores, sums, kept))
+
+
+def _vjp(g, y, saved, needed, a, b, temperature, group_a, group_b, same):
+    """P_ik = wᵢ e^{s_ik − offset} with wᵢ = L̄ᵢ / Σ_k e^{s_ik − offset}. Where A = B, both gradients go to A: (P + Pᵀ) A."""
     scores, sums, kept = saved
-    xp, partner = scores.xp, scores.partner
-    with np.errstate(over="ignore"):  # a partner that is so near that all others have weight 0
-        right = xp.exp(scores.partners if scores.offset is None else scores.partners - scores.offset)
-    a = g / (sums + right)
-    share = a * sums
-    gu = _weighted(scores, kept, a)
-    gu -= (share + share[partner])[:, None] * u[partner]
-    gu /= temperature
-    # Each score s_ik/τ counts in the gradients of two rows, so ½ Σ uᵢ·ūᵢ is the sum over all of s_ik/τ and its gradient.
-    return gu, xp.asarray(-0.5 * (u * gu).sum() / temperature) if needed[1] else None
+    xp = scores.xp
+    weights = xp.where(sums > 0, g / xp.where(sums > 0, sums, 1), 0)
+    ga, gb = _weighted(scores, kept, weights.astype(a.dtype), needed[1])
+    ga /= temperature
+    if gb is not None:
+        gb /= temperature
+    # Σ P_ik s_ik = Σ aᵢ·āᵢ; where A = B each score is in the gradients of two rows.
+    gt = -(a * ga).sum() / temperature / (2 if b is None else 1) if needed[2] else None
+    return ga, gb, gt
 
 
-nt_xent_in_blocks.defvjp_joint(_vjp)  # nt_xent.py adds the definition, from which all higher derivatives come
-PRIMITIVES["nt_xent_in_blocks"] = nt_xent_in_blocks
+lse_in_blocks.defvjp_joint(_vjp, composed=lse_by_definition)
+PRIMITIVES["lse_in_blocks"] = lse_in_blocks
 
 
 class _Scores:
-    """The scores s_ik/τ, of which one block at a time is in memory."""
+    """The scores s_ik, of which one block at a time is in memory.
 
-    def __init__(self, xp, u, temperature, layout):
-        n = len(u)
-        size = BLOCK if xp is np else ON_GPU
-        parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
-        self.xp, self.u = xp, u
-        self.scaled = u / temperature
-        self.position = partners(np, n, layout)
-        self.partner = xp.asarray(self.position)
-        self.partners = (self.scaled * u[self.partner]).sum(axis=1)
-        self.blocks = [(r, c) for k, r in enumerate(parts) for c in parts[k:]]
-        # Exponentials of scores within ± a bound neither overflow nor vanish, so nothing need be subtracted from them.
-        self.safe = float((self.scaled * u).sum(axis=1).max()) < 0.8 * math.log(float(np.finfo(u.dtype).max))
-        self.offset = None
+    Where A = B they are symmetric. Then only the blocks on and above the diagonal are made, and each serves its rows and,
+    read across, its columns.
+    """
 
-    def block(self, r, c, out):
-        """The scores of rows r and columns c, −∞ where a view meets itself or its partner."""
-        scores = self.xp.matmul(self.scaled[r], self.u[c].T, out=out[: r.stop - r.start, : c.stop - c.start])
-        if r == c:
-            self.xp.fill_diagonal(scores, -math.inf)
-        there = self.position[r]
-        rows = np.flatnonzero((c.start <= there) & (there < c.stop))
-        if len(rows):
-            scores[self.xp.asarray(rows), self.xp.asarray(there[rows] - c.start)] = -math.inf
+    def __init__(self, xp, a, b, temperature, group_a, group_b, same):
+        self.symmetric, self.same, self.xp = b is None, same, xp
+        self.a, self.b = a, a if b is None else b
+        self.scaled = a / temperature
+        self.groups = [xp.asarray(group) for group in (group_a, group_b)]
+        self.size = BLOCK if xp is np else ON_GPU
+        rows, columns = _slices(xp, group_a, self.size), _slices(xp, group_b, self.size)
+        blocks = [
+            (r, c, low <= high_c and low_c <= high)  # may the block hold pairs of one group?
+            for k, (r, low, high) in enumerate(rows)
+            for c, low_c, high_c in (columns[k:] if self.symmetric else columns)
+        ]
+        self.blocks = [block for block in blocks if block[2]] if same else blocks
+        self.bytes = len(self.blocks) * self.size**2 * a.dtype.itemsize
+        # Exponentials of numbers within ± a bound neither overflow nor vanish, so nothing need be subtracted from them.
+        longest = [float((x * x).sum(axis=1).max()) for x in ((a,) if self.symmetric else (a, b))]
+        bound = math.sqrt(longest[0] * longest[-1]) / float(temperature)
+        self.safe = bound < 0.8 * math.log(float(np.finfo(a.dtype).max))
+
+    def block(self, k, out):
+        """The scores of block k, −∞ for rows of one group."""
+        r, c, may_share = self.blocks[k]
+        scores = self.xp.matmul(self.scaled[r], self.b[c].T, out=out[: r.stop - r.start, : c.stop - c.start])
+        if may_share:
+            one_group = self.groups[0][r][:, None] == self.groups[1][c]
+            scores[~one_group if self.same else one_group] = -math.inf
+            if self.same and r == c:
+                self.xp.fill_diagonal(scores, -math.inf)
         return scores
 
-    def exponentials(self, r, c, out):
-        """e^{s_ik/τ} of a block, for its rows and for its columns: the same array, unless each row has its offset."""
-        scores, exp = self.block(r, c, out), self.xp.exp
+    def exponentials(self, k, out):
+        """e^{s − offset} of a block, with the offsets of its rows and of its columns: one array, if there are none."""
+        scores, exp = self.block(k, out), self.xp.exp
         if self.offset is None:
             exp(scores, out=scores)
             return scores, scores
-        return exp(scores - self.offset[r][:, None]), exp(scores - self.offset[c])
+        r, c, _ = self.blocks[k]
+        across = exp(scores - self.offset[c]) if self.symmetric and r != c else None
+        return exp(scores - self.offset[r][:, None]), across
 
     def room(self):
-        size = min(BLOCK if self.xp is np else ON_GPU, len(self.u))
-        return self.xp.empty((size, size), dtype=self.u.dtype)
+        shape = min(self.size, len(self.a)), min(self.size, len(self.b))
+        return self.xp.empty(shape, dtype=self.a.dtype)
 
     def in_parts(self, work):
         """work(numbers of blocks) for each part of the blocks, in parallel on the CPU."""
@@ -100,60 +154,73 @@ class _Scores:
         return in_parallel(work, parts) if self.xp is np else [work(part) for part in parts]
 
 
+def _slices(xp, group, size):
+    """The rows of each block, with the smallest and the largest group among them."""
+    parts = [slice(start, min(start + size, len(group))) for start in range(0, len(group), size)]
+    return [(part, int(group[part].min()), int(group[part].max())) for part in parts]
+
+
 def _largest(scores):
-    """The largest score of each anchor: the offset, where exponentials could overflow."""
+    """The largest score of each row: the offset, where exponentials could overflow."""
+    xp = scores.xp
 
     def work(numbers):
-        largest, room = scores.xp.full(len(scores.u), -math.inf, dtype=scores.u.dtype), scores.room()
-        for r, c in (scores.blocks[k] for k in numbers):
-            block = scores.block(r, c, room)
-            largest[r] = scores.xp.maximum(largest[r], block.max(axis=1))
-            largest[c] = scores.xp.maximum(largest[c], block.max(axis=0))
+        largest, room = xp.full(len(scores.a), -math.inf, dtype=scores.a.dtype), scores.room()
+        for k in numbers:
+            r, c, _ = scores.blocks[k]
+            block = scores.block(k, room)
+            largest[r] = xp.maximum(largest[r], block.max(axis=1))
+            if scores.symmetric and r != c:
+                largest[c] = xp.maximum(largest[c], block.max(axis=0))
         return largest
 
-    largest = scores.xp.stack(scores.in_parts(work)).max(axis=0)
-    return scores.xp.where(largest == -math.inf, scores.partners, largest)  # where there are no others
+    largest = xp.stack(scores.in_parts(work)).max(axis=0)
+    return xp.where(largest == -math.inf, 0, largest)  # no candidate
 
 
 def _sums(scores, keep):
-    """Dᵢ = Σ e^{s_ik/τ} over the others of each anchor, and the blocks, if they shall be kept."""
+    """Σ_k e^{s_ik − offset} of each row, and the blocks, if they shall be kept."""
+    xp = scores.xp
 
     def work(numbers):
-        sums, blocks, room = scores.xp.zeros(len(scores.u), dtype=scores.u.dtype), {}, scores.room()
-        ones = scores.xp.ones(len(room), dtype=room.dtype)
+        sums, blocks, room = xp.zeros(len(scores.a), dtype=scores.a.dtype), {}, scores.room()
+        ones = xp.ones(max(room.shape), dtype=room.dtype)
         for k in numbers:
-            r, c = scores.blocks[k]
-            rows, columns = scores.exponentials(r, c, scores.room() if keep else room)
-            sums[r] += rows @ ones[: rows.shape[1]]  # a product with ones is a sum, and fast
-            if r != c:
-                sums[c] += ones[: len(columns)] @ columns
+            r, c, _ = scores.blocks[k]
+            e, across = scores.exponentials(k, scores.room() if keep else room)
+            sums[r] += e @ ones[: e.shape[1]]  # a product with ones is a sum, and fast
+            if scores.symmetric and r != c:
+                sums[c] += ones[: len(across)] @ across
             if keep:
-                blocks[k] = rows
+                blocks[k] = e
         return sums, blocks
 
     found = scores.in_parts(work)
-    return sum(sums for sums, _ in found), {k: block for _, blocks in found for k, block in blocks.items()}
+    return sum(sums for sums, _ in found), {k: e for _, blocks in found for k, e in blocks.items()}
 
 
-def _weighted(scores, kept, a):
-    """W U, with W_ik = e^{s_ik/τ} (aᵢ + a_k)."""
-    xp, u = scores.xp, scores.u
+def _weighted(scores, kept, w, for_b):
+    """P B and, if it is wanted, Pᵀ A, with P_ik = wᵢ e^{s_ik − offset}; where A = B their sum, and None."""
+    xp, a, b, symmetric = scores.xp, scores.a, scores.b, scores.symmetric
 
     def work(numbers):
-        total, room, weights = xp.zeros_like(u), scores.room(), scores.room()
+        ga, room, weights = xp.zeros_like(a), scores.room(), scores.room()
+        gb = ga if symmetric else xp.zeros_like(b) if for_b else None
         for k in numbers:
-            r, c = scores.blocks[k]
-            rows, columns = (kept[k], kept[k]) if kept else scores.exponentials(r, c, room)
-            w = weights[: r.stop - r.start, : c.stop - c.start]
-            if rows is columns:
-                xp.add(a[r][:, None], a[c], out=w)
-                w *= rows
+            r, c, _ = scores.blocks[k]
+            e, across = (kept[k], kept[k]) if kept else scores.exponentials(k, room)
+            p = weights[: e.shape[0], : e.shape[1]]
+            if symmetric and r != c and e is across:
+                xp.add(w[r][:, None], w[c], out=p)  # both directions of a pair at once
+                p *= e
             else:
-                xp.multiply(rows, a[r][:, None], out=w)
-                w += columns * a[c]
-            total[r] += w @ u[c]
-            if r != c:
-                total[c] += w.T @ u[r]
-        return total
+                xp.multiply(e, w[r][:, None], out=p)
+                if symmetric and r != c:
+                    p += across * w[c]
+            ga[r] += p @ b[c]
+            if gb is not None:
+                gb[c] += p.T @ a[r]
+        return ga, gb
 
-    return sum(scores.in_parts(work))
+    found = scores.in_parts(work)
+    return sum(ga for ga, _ in found), sum(gb for _, gb in found) if for_b else None

@@ -10,21 +10,6 @@ from ..arrays import namespace
 from ..ops import _raw, logsumexp, softplus, where
 
 
-def partners(xp, n, layout):
-    """For each of 2N views the position of the other view of its image, as an integer array (2N,).
-
-    Stacked (all first views, then all second views): (i + N) mod 2N. Interleaved (rows 2k and 2k + 1 are one image): i ± 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> partners(np, 6, "stacked"), partners(np, 6, "interleaved")
-    (array([3, 4, 5, 0, 1, 2]), array([1, 0, 3, 2, 5, 4]))
-    """
-    row = xp.arange(n)
-    return (row + n // 2) % n if layout == "stacked" else row + 1 - 2 * (row % 2)
-
-
 def right_and_rest(scores, right):
     """The score of the right candidate of each anchor, and log Σ exp over the other candidates.
 

@@ -6,13 +6,14 @@ the data set (`memory_bank`).
 
 from ..arrays import namespace
 from ..functional import concatenate, expand_dims, normalize, take
-from ..ops import _raw, sum
+from ..ops import _raw, softplus, sum
+from .blocked import METHODS, lse_of_others
 from .candidates import find_right
 from .classification import reduce_loss
-from .inputs import constant, floats, integers, positive_temperature
+from .inputs import constant, floats, integers, one_of, positive_temperature
 
 
-def info_nce(queries, keys, temperature=0.5, negatives=None, symmetric=False, reduction="mean"):
+def info_nce(queries, keys, temperature=0.5, negatives=None, symmetric=False, reduction="mean", method="auto"):
     """InfoNCE (van den Oord et al. 2018, arXiv:1807.03748): query i must find key i among all keys.
 
     Parameters
@@ -27,6 +28,8 @@ def info_nce(queries, keys, temperature=0.5, negatives=None, symmetric=False, re
         The mean of both directions: keys must find their queries too (as in CLIP).
     reduction : {"mean", "sum", "none"}
         "none" gives N losses.
+    method : {"auto", "composed", "blocked"}
+        As in `nt_xent`.
 
     Returns
     -------
@@ -65,15 +68,19 @@ def info_nce(queries, keys, temperature=0.5, negatives=None, symmetric=False, re
         given["negatives"] = (negatives, "M d")
     u, v, *more = (normalize(x) for x in floats(name, **given))
     temperature = positive_temperature(name, temperature, like=u)
-    right = namespace(_raw(u)).arange(len(u))
-    scores = u @ concatenate([v, *more]).T / temperature  # s_ik/τ
-    losses = find_right(scores, right)
+    one_of(name, "method", method, METHODS)
+    xp = namespace(_raw(u))
+    pair = xp.arange(len(u))
+    of_keys = xp.concatenate([pair, xp.full(len(more[0]), -1)]) if more else pair
+    own = sum(u * v, axis=1) / temperature  # s_ii/τ
+    others = lse_of_others(name, method, u, concatenate([v, *more]), temperature, pair, of_keys)
+    losses = softplus(others - own)  # log(1 + Σ_{k≠i} e^{(s_ik − s_ii)/τ})
     if symmetric:
-        losses = 0.5 * (losses + find_right(scores.T, right))
+        losses = 0.5 * (losses + softplus(lse_of_others(name, method, v, u, temperature, pair, pair) - own))
     return reduce_loss(losses, reduction, name=name)
 
 
-def moco(queries, keys, queue, temperature=0.07, reduction="mean"):
+def moco(queries, keys, queue, temperature=0.07, reduction="mean", method="auto"):
     """The loss of MoCo (He et al. 2019, arXiv:1911.05722, Eq. 1): find your own key among it and the keys of a queue.
 
     Parameters
@@ -86,6 +93,8 @@ def moco(queries, keys, queue, temperature=0.07, reduction="mean"):
     temperature : float or Tensor of shape (), positive
     reduction : {"mean", "sum", "none"}
         "none" gives N losses.
+    method : {"auto", "composed", "blocked"}
+        As in `nt_xent`.
 
     Returns
     -------
@@ -113,15 +122,17 @@ def moco(queries, keys, queue, temperature=0.07, reduction="mean"):
     name = "moco"
     queries, keys, queue = floats(name, queries=(queries, "N d"), keys=(keys, "N d"), queue=(queue, "K d"))
     temperature = positive_temperature(name, temperature, like=queries)
+    one_of(name, "method", method, METHODS)
     q = normalize(queries)
     k, n = (constant(normalize(_raw(x)), like=q) for x in (keys, queue))
-    own = sum(q * k, axis=1, keepdims=True)
-    scores = concatenate([own, q @ n.T], axis=1) / temperature
-    right = namespace(_raw(scores)).zeros(len(queries), dtype=int)  # each one's own key is candidate 0
-    return reduce_loss(find_right(scores, right), reduction, name=name)
+    own = sum(q * k, axis=1) / temperature
+    xp = namespace(_raw(q))
+    of_queries, of_queue = xp.zeros(len(q), dtype=int), xp.ones(len(n), dtype=int)  # nobody's own key is in the queue
+    others = lse_of_others(name, method, q, n, temperature, of_queries, of_queue)
+    return reduce_loss(softplus(others - own), reduction, name=name)
 
 
-def memory_bank(z, bank, index, temperature=0.07, negatives=None, reduction="mean"):
+def memory_bank(z, bank, index, temperature=0.07, negatives=None, reduction="mean", method="auto"):
     """Instance discrimination against a memory bank (Wu et al. 2018, arXiv:1805.01978): find your own entry.
 
     Parameters
@@ -137,6 +148,8 @@ def memory_bank(z, bank, index, temperature=0.07, negatives=None, reduction="mea
         The entries that are the other candidates of each row. By default all of the bank.
     reduction : {"mean", "sum", "none"}
         "none" gives N losses.
+    method : {"auto", "composed", "blocked"}
+        As in `nt_xent`.
 
     Returns
     -------
@@ -167,13 +180,19 @@ def memory_bank(z, bank, index, temperature=0.07, negatives=None, reduction="mea
     name = "memory_bank"
     z, bank = floats(name, z=(z, "N d"), bank=(bank, "n d"))
     temperature = positive_temperature(name, temperature, like=z)
+    one_of(name, "method", method, METHODS)
     index = integers(name, "index", index, (len(z),), z, below=len(bank))
     bank, u = _raw(bank), normalize(z)
     if negatives is None:
-        scores, right = u @ constant(normalize(bank), like=u).T, index
+        candidates = constant(normalize(bank), like=u)
+        own = sum(u * candidates[index], axis=1) / temperature
+        image = namespace(candidates).arange(len(candidates))
+        others = lse_of_others(name, method, u, candidates, temperature, index, image)
+        losses = softplus(others - own)
     else:
         negatives = integers(name, "negatives", negatives, (len(z), None), z, below=len(bank))
         rows = concatenate([index[:, None], negatives], axis=1)  # (N, 1 + m): the own entry first
         candidates = constant(normalize(take(bank, rows, axis=0)), like=u)  # (N, 1 + m, d)
-        scores, right = sum(expand_dims(u, 1) * candidates, axis=-1), 0 * index
-    return reduce_loss(find_right(scores / temperature, right), reduction, name=name)
+        scores = sum(expand_dims(u, 1) * candidates, axis=-1) / temperature
+        losses = find_right(scores, 0 * index)
+    return reduce_loss(losses, reduction, name=name)

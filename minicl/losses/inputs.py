@@ -223,7 +223,7 @@ def _constants(name, key, values, shape, like, kinds, kind_name, below):
 
 
 def two_views(name, z1, z2, layout):
-    """Both views in one array (2N, d); `candidates.partners` says which rows belong together.
+    """Both views in one array (2N, d); which rows belong together, `layout` says.
 
     Parameters
     ----------

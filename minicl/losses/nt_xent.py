@@ -1,66 +1,36 @@
 """NT-Xent, the loss of SimCLR: each view must find the other view of its image among all other views.
 
 It is a cross-entropy: one class for each other view of the batch, and the right class is the partner. DCL and the
-debiased loss below change one thing each: what stands in the denominator. `blocked.py` computes NT-Xent a block of
-scores at a time.
+debiased loss below change one thing each: what stands in the denominator.
 """
 
 import math
 
 from ..arrays import namespace
-from ..functional import normalize
-from ..ops import _raw, expm1, log, softplus, where
-from .blocked import nt_xent_in_blocks
-from .candidates import partners, right_and_rest
+from ..engine import reshape
+from ..functional import concatenate, normalize, stack
+from ..ops import _raw, expm1, log, softplus, sum, where
+from .blocked import METHODS, lse_of_others
 from .classification import reduce_loss
 from .inputs import between, one_of, positive_temperature, two_views
 
 
-def _compared(name, z1, z2, temperature, layout):
+def _compared(name, z1, z2, temperature, layout, method):
     """For each of the 2N anchors: s_ij/τ with its partner, and log Σ e^{s_ik/τ} over all k but itself and the partner."""
-    u, temperature = _directions(name, z1, z2, temperature, layout)
-    return *_partner_and_others(u, temperature, layout), temperature
-
-
-def _directions(name, z1, z2, temperature, layout):
-    """The views as vectors of length 1, and the temperature, both checked."""
+    one_of(name, "method", method, METHODS)
     z = two_views(name, z1, z2, layout)
-    return normalize(z), positive_temperature(name, temperature, like=z)
-
-
-def _partner_and_others(u, temperature, layout):
-    xp = namespace(_raw(u))
-    itself = xp.eye(len(u), dtype=bool)
-    scores = where(itself, -math.inf, u @ u.T / temperature)  # an anchor is no candidate of its own
-    return right_and_rest(scores, partners(xp, len(u), layout))
-
-
-def nt_xent_by_definition(u, temperature, layout="stacked"):
-    """The 2N losses as they are written down: all scores, then log(1 + Σ_{k≠i,j} e^{(s_ik − s_ij)/τ}).
-
-    Parameters
-    ----------
-    u : Tensor or array, shape (2N, d)
-        Of length 1.
-    temperature : float, or Tensor or array of shape ()
-    layout : {"stacked", "interleaved"}
-
-    Returns
-    -------
-    Tensor or array, shape (2N,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> u = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
-    >>> bool(np.allclose(nt_xent_by_definition(u, 1.0), np.log(1 + 2 / np.e)))
-    True
-    """
-    partner, others = _partner_and_others(u, temperature, layout)
-    return softplus(others - partner)
-
-
-nt_xent_in_blocks.composed = nt_xent_by_definition
+    temperature = positive_temperature(name, temperature, like=z)
+    u = normalize(z)
+    n = len(u) // 2
+    row = namespace(_raw(u)).arange(2 * n)
+    if layout == "stacked":
+        own = sum(u[:n] * u[n:], axis=1)
+        image, partner = row % n, concatenate([own, own])
+    else:
+        own = sum(u[::2] * u[1::2], axis=1)
+        image, partner = row // 2, reshape(stack([own, own], axis=1), (2 * n,))
+    others = lse_of_others(name, method, u, None, temperature, image, image)  # views of one image are not others
+    return partner / temperature, others, temperature
 
 
 def _several_images(name, anchors):
@@ -83,9 +53,9 @@ def nt_xent(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean", me
     reduction : {"mean", "sum", "none"}
         "none" gives the 2N losses in the order of the rows (of z1, then of z2).
     method : {"auto", "composed", "blocked"}
-        "composed" follows the definition (`nt_xent_by_definition`), with all (2N)² scores in memory. "blocked" makes them
-        a block at a time (`blocked.py`): the same numbers up to rounding, faster, and with memory that grows with N.
-        "auto" is "blocked" for float32 and float64.
+        "composed" has all (2N)² scores in memory, as the formula has. "blocked" makes them a block at a time
+        (`blocked.py`): the same numbers up to rounding, faster, and with memory that grows with N. "auto" is "blocked" for
+        float32 and float64.
 
     Returns
     -------
@@ -120,24 +90,17 @@ def nt_xent(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean", me
     >>> bool(np.isclose(nt_xent(views, layout="interleaved"), np.log(1 + 2 * np.exp(-1 / 0.5))))
     True
     """
-    one_of("nt_xent", "method", method, ("auto", "composed", "blocked"))
-    u, temperature = _directions("nt_xent", z1, z2, temperature, layout)
-    real = u.dtype in ("float32", "float64") and getattr(_raw(temperature), "dtype", u.dtype).kind != "c"
-    if method == "blocked" and not real:
-        raise TypeError(
-            f"nt_xent: method='blocked' computes with float32 and float64, not {u.dtype}; leave out method, or give "
-            "z.astype(np.float32)."
-        )
-    losses = nt_xent_by_definition if method == "composed" or not real else nt_xent_in_blocks
-    return reduce_loss(losses(u, temperature, layout=layout), reduction, name="nt_xent")
+    partner, others, _ = _compared("nt_xent", z1, z2, temperature, layout, method)
+    losses = softplus(others - partner)  # log(1 + Σ_{k≠i,j} e^{(s_ik − s_ij)/τ})
+    return reduce_loss(losses, reduction, name="nt_xent")
 
 
-def dcl(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean"):
+def dcl(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean", method="auto"):
     """Decoupled contrastive loss: NT-Xent without the partner in the denominator (Yeh et al. 2021, arXiv:2110.06848).
 
     Parameters
     ----------
-    z1, z2, temperature, layout, reduction
+    z1, z2, temperature, layout, reduction, method
         As in `nt_xent`; at least two images.
 
     Returns
@@ -162,17 +125,17 @@ def dcl(z1, z2=None, temperature=0.5, layout="stacked", reduction="mean"):
     >>> float(dcl(np.eye(2), np.eye(2), temperature=0.1)) < 0
     True
     """
-    partner, others, _ = _compared("dcl", z1, z2, temperature, layout)
+    partner, others, _ = _compared("dcl", z1, z2, temperature, layout, method)
     _several_images("dcl", others)
     return reduce_loss(others - partner, reduction, name="dcl")
 
 
-def debiased(z1, z2=None, temperature=0.5, class_prior=0.1, layout="stacked", reduction="mean"):
+def debiased(z1, z2=None, temperature=0.5, class_prior=0.1, layout="stacked", reduction="mean", method="auto"):
     """Debiased contrastive loss: some "negatives" are of the anchor's own class (Chuang et al. 2020, arXiv:2007.00224).
 
     Parameters
     ----------
-    z1, z2, temperature, layout, reduction
+    z1, z2, temperature, layout, reduction, method
         As in `nt_xent`; at least two images.
     class_prior : float in [0, 1)
         τ⁺, the probability that a random image has the class of the anchor: 1/C for C balanced classes. 0 is NT-Xent.
@@ -205,7 +168,7 @@ def debiased(z1, z2=None, temperature=0.5, class_prior=0.1, layout="stacked", re
     True
     """
     class_prior = between("debiased", "class_prior", class_prior, 0.0, 1.0)
-    partner, others, temperature = _compared("debiased", z1, z2, temperature, layout)
+    partner, others, temperature = _compared("debiased", z1, z2, temperature, layout, method)
     _several_images("debiased", others)
     m = len(others) - 2
     log_mean = others - math.log(m)  # log mean_k e^{s_ik/τ}

@@ -6,13 +6,16 @@ With several positives there are two ways to average: outside the logarithm ("ou
 import math
 
 from ..arrays import namespace
-from ..functional import normalize
-from ..ops import _raw, log, logsumexp, softplus, sum, where
+from ..functional import normalize, take
+from ..ops import _raw, log, logsumexp, scatter, softplus, sum, where
+from .blocked import METHODS, lse_of_others
 from .classification import reduce_loss
 from .inputs import floats, integers, one_of, positive_temperature
 
+MANY = 1024  # rows, from which on the scores are made in blocks
 
-def supcon(z, labels, temperature=0.5, form="out", reduction="mean"):
+
+def supcon(z, labels, temperature=0.5, form="out", reduction="mean", method="auto"):
     """Supervised contrastive loss (Khosla et al. 2020, arXiv:2004.11362, Eqs. 2 and 3).
 
     Parameters
@@ -27,6 +30,9 @@ def supcon(z, labels, temperature=0.5, form="out", reduction="mean"):
         Whether the positives are averaged outside or inside the logarithm.
     reduction : {"mean", "sum", "none"}
         An anchor without a positive has the term 0 and is left out of the mean. "none" gives n losses.
+    method : {"auto", "composed", "blocked"}
+        As in `nt_xent`, but that "auto" is "blocked" from 1024 rows on: with few rows memory is no matter, and the
+        definition rounds the positives and their mean alike.
 
     Returns
     -------
@@ -63,15 +69,16 @@ def supcon(z, labels, temperature=0.5, form="out", reduction="mean"):
     """
     (z,) = floats("supcon", z=(z, "n d"))
     labels = integers("supcon", "labels", labels, (len(z),), z)
-    return _supcon("supcon", z, labels, temperature, form, reduction)
+    return _supcon("supcon", z, labels, temperature, form, reduction, method)
 
 
-def _supcon(name, z, labels, temperature, form, reduction):
+def _supcon(name, z, labels, temperature, form, reduction, method):
     one_of(name, "form", form, ("out", "in"))
+    one_of(name, "method", method, METHODS)
     temperature = positive_temperature(name, temperature, like=z)
-    same = labels[:, None] == labels
-    positive = same & ~namespace(labels).eye(len(labels), dtype=bool)
-    count = positive.sum(axis=1)
+    xp = namespace(labels)
+    _, labels, sizes = xp.unique(labels, return_inverse=True, return_counts=True)
+    count = sizes[labels] - 1  # positives of each anchor
     has_positive = count > 0
     if not bool(has_positive.any()):
         raise ValueError(
@@ -80,18 +87,36 @@ def _supcon(name, z, labels, temperature, form, reduction):
         )
     u = normalize(z)
     count = where(has_positive, count, 1).astype(_raw(u).real.dtype)
-    scores = u @ u.T / temperature  # s_ik/τ
-    positives = where(has_positive, logsumexp(where(positive, scores, -math.inf), axis=1), 0.0)  # log Σ_P e^{s_ip/τ}
-    negatives = logsumexp(where(same, -math.inf, scores), axis=1)  # log Σ_neg e^{s_ik/τ}
-    if form == "out":
-        unlike = positives - sum(where(positive, scores, 0.0) / count[:, None], axis=1)
+    if method == "blocked" or (method == "auto" and len(z) >= MANY):
+        positives, mean, negatives = _in_blocks(name, method, u, labels, temperature, count)
     else:
-        unlike = log(count)
+        positives, mean, negatives = _by_definition(u, labels, temperature, count)
+    positives = where(has_positive, positives, 0.0)
+    unlike = positives - where(has_positive, mean, 0.0) if form == "out" else log(count)
     losses = where(has_positive, softplus(negatives - positives) + unlike, 0.0)
     return reduce_loss(losses, reduction, has_positive.astype(count.dtype), name)
 
 
-def multi_positive(views, temperature=0.5, form="out", reduction="mean"):
+def _by_definition(u, labels, temperature, count):
+    """For each anchor: log Σ_P e^{s_ip/τ}, the mean of s_ip/τ over its positives, and log Σ_neg e^{s_ik/τ}."""
+    scores = u @ u.T / temperature  # s_ik/τ
+    same = labels[:, None] == labels
+    positive = same & ~namespace(labels).eye(len(labels), dtype=bool)
+    mean = sum(where(positive, scores, 0.0), axis=1) / count
+    positives, negatives = (logsumexp(where(x, scores, -math.inf), axis=1) for x in (positive, ~same))
+    return positives, mean, negatives
+
+
+def _in_blocks(name, method, u, labels, temperature, count):
+    """The same, without all scores in memory: a mean of products is a product with the mean."""
+    positives, negatives = (
+        lse_of_others(name, method, u, None, temperature, labels, labels, same) for same in (True, False)
+    )
+    together = take(scatter(u, key=labels, shape=(int(labels.max()) + 1, u.shape[1])), labels, axis=0)  # Σ of a class
+    return positives, sum(u * (together - u), axis=1) / count / temperature, negatives
+
+
+def multi_positive(views, temperature=0.5, form="out", reduction="mean", method="auto"):
     """Contrastive loss of V views of each image: all other views of the image are positives.
 
     Parameters
@@ -103,6 +128,8 @@ def multi_positive(views, temperature=0.5, form="out", reduction="mean"):
         As in `supcon`.
     reduction : {"mean", "sum", "none"}
         "none" gives V·N losses, first view first.
+    method : {"auto", "composed", "blocked"}
+        As in `supcon`.
 
     Returns
     -------
@@ -132,4 +159,4 @@ def multi_positive(views, temperature=0.5, form="out", reduction="mean"):
     if v < 2:
         raise ValueError(f"{name}: views of shape {tuple(views.shape)} is one view alone; give (V, N, d) with V ≥ 2.")
     image = namespace(_raw(views)).arange(v * n) % n
-    return _supcon(name, views.reshape((v * n, d)), image, temperature, form, reduction)
+    return _supcon(name, views.reshape((v * n, d)), image, temperature, form, reduction, method)
