@@ -14,7 +14,7 @@ from . import winograd
 from .arrays import namespace
 from .engine import primitive
 from .ops import PRIMITIVES, _as_arrays, _raw, matmul, max, mean, scatter
-from .threads import in_parallel
+from .threads import BLAS_ALONE, in_parallel, one_blas_thread
 
 # ------------------------------------------------------------------------------------------------------------- windows
 
@@ -333,7 +333,11 @@ def _in_chunks(xp, x, w, places, groups, work):
     chunks = [slice(start, builtins.min(start + most, len(x))) for start in range(0, len(x), most)]
     share = -(-len(chunks) // PARTS) or 1
     parts = [(builtins.min(most, len(x)), chunks[k : k + share]) for k in range(0, len(chunks), share)]
-    return in_parallel(work, parts) if xp is np else [work(part) for part in parts]
+    products = len(x) * math.prod(places) * math.prod(w.shape)
+    if xp is not np or (len(parts) == 1 and products <= BLAS_ALONE):
+        return [work(part) for part in parts]
+    with one_blas_thread:
+        return in_parallel(work, parts)
 
 
 @primitive(fix="x has shape (N, H, W, C), w has (kh, kw, C / groups, K).")

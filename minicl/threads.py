@@ -3,6 +3,9 @@
 NumPy lets go of Python's lock while it computes, so threads are enough. In the meantime each product of matrices keeps
 to one thread (BLAS has threads of its own, and both kinds together are slower than either). How many threads there are
 never changes a result: the caller cuts the work into parts, and puts their results together in their order.
+
+BLAS sums in another order where it uses several threads. `with one_blas_thread:` keeps it from that where there is one
+part alone.
 """
 
 import contextvars
@@ -60,7 +63,7 @@ def in_parallel(f, parts):
     def work(part, context):
         return context.run(f, part)  # np.errstate of the caller holds here too
 
-    with _one_blas_thread:  # with one worker too, so that each number of them gives the same bits
+    with one_blas_thread:  # with one worker too, so that each number of them gives the same bits
         token = _inside.set(True)
         try:
             if workers() == 1:
@@ -87,6 +90,9 @@ def _blas():
     return ThreadpoolController()
 
 
+BLAS_ALONE = 2**18  # products of up to so many multiplications are never shared out by OpenBLAS
+
+
 class _OneBlasThread:
     """Holds BLAS at one thread while anybody is inside: the first one in sets it, the last one out sets it back."""
 
@@ -106,12 +112,12 @@ class _OneBlasThread:
                 self.limit.restore_original_limits()
 
 
-_one_blas_thread = _OneBlasThread()
+one_blas_thread = _OneBlasThread()
 
 
 def _after_fork():
     """A child process has none of its parent's threads."""
-    _one_blas_thread.__init__()
+    one_blas_thread.__init__()
     _pool.cache_clear()
 
 

@@ -9,7 +9,7 @@ many channels, and holds it to its definition in a test.
 
 import numpy as np
 
-from .threads import in_parallel
+from .threads import in_parallel, one_blas_thread
 
 CACHE = 5 * 2**19  # bytes of the values of the tiles that a thread works on at a time
 PARTS = 16  # as in conv: a constant, since it decides what is added up first
@@ -57,7 +57,7 @@ class _Tiles:
         self.places, dtype = places, x.dtype
         self.margin = np.zeros((most, 4 * self.down + 2, 4 * self.across + 2, x.shape[3]), dtype)
         self.wide = np.zeros((most, 4 * self.down, 4 * self.across, w.shape[3]), dtype)
-        self.a, self.b, self.g = (m.astype(dtype) for m in (_A, _B, _G))
+        self.a, self.b = _A.astype(dtype), _B.astype(dtype)
         tiles = most * self.down * self.across
         c, k = w.shape[2:]
         self.memory = [(size, np.empty(size * tiles * n, dtype), n) for size, n in ((36, c), (36, c), (36, k), (16, k))]
@@ -123,7 +123,8 @@ def _times(matrix, stack, out):
 
 def _spread(w):
     """G w: (36, C, K)."""
-    return (_G.astype(w.dtype) @ w.reshape(9, -1)).reshape(36, *w.shape[2:])
+    with one_blas_thread:
+        return (_G.astype(w.dtype) @ w.reshape(9, -1)).reshape(36, *w.shape[2:])
 
 
 def _in_chunks(x, places, work):
@@ -132,7 +133,8 @@ def _in_chunks(x, places, work):
     chunks = [slice(start, min(start + most, len(x))) for start in range(0, len(x), most)]
     share = -(-len(chunks) // PARTS) or 1
     parts = [(min(most, len(x)), chunks[k : k + share]) for k in range(0, len(chunks), share)]
-    return in_parallel(work, parts)
+    with one_blas_thread:
+        return in_parallel(work, parts)
 
 
 def forward(x, w, padding, y):
@@ -164,4 +166,5 @@ def backward(g, needed, x, w, padding):
     if not needed[1]:
         return gx, None
     total = sum(parts, start=np.zeros(spread.shape, g.dtype))  # in this order, always
-    return gx, (_G.astype(w.dtype).T @ total.reshape(36, -1)).reshape(w.shape)
+    with one_blas_thread:
+        return gx, (_G.astype(w.dtype).T @ total.reshape(36, -1)).reshape(w.shape)
