@@ -314,6 +314,20 @@ def everything(model):
 SMALL = {"epochs": 4, "subsample": 0.1, "window": 3}
 
 
+def test_training_is_the_same_in_every_library(xp):
+    runs = []
+    for device in ("cpu", "cpu" if xp is np else "gpu"):
+        model = world_model(np.float64, **SMALL)
+        model.to(device)
+        model.fit(TEXT[:600], progress=False)
+        pairs = next(model.pairs_of(*model._checked(TEXT[:600], None)))[0]
+        runs.append([model.vector("a"), np.array(model.history["loss"]), np.array([float(model.loss(pairs)[0])])])
+        assert isinstance(model.centers.data, np.ndarray if device == "cpu" else xp.ndarray)
+        assert [word for word, _ in model.most_similar("a", 5)] and len(model.analogy("a", "b", "c", 2)) == 2
+    for found, expected in zip(*runs):
+        assert_close(found, expected, 1e-10)
+
+
 def test_equal_seeds_give_equal_bits_and_other_seeds_others():
     runs = [world_model(**SMALL, seed=s).fit(TEXT, progress=False) for s in (1, 1, 2)]
     assert everything(runs[0]) == everything(runs[1]) != everything(runs[2])

@@ -126,7 +126,7 @@ def sgns_rows(v, u, pairs):
     """
     xp = namespace(v, u)
     there = np.concatenate([pairs.contexts[:, None], pairs.negatives], axis=1)
-    center, other = v[pairs.centers], u[there]
+    center, other = v[xp.asarray(pairs.centers)], u[xp.asarray(there)]
     score = (other @ center[:, :, None])[:, :, 0]
     sign = xp.ones_like(score[:1])
     sign[:, 0] = -1
@@ -173,7 +173,7 @@ class RowDescent(Optimizer):
         self.steps += 1
         for p, (rows, g) in zip(self.parameters, gradients):
             table = p.data
-            table[rows] -= self.lr * g
+            table[namespace(table).asarray(rows)] -= self.lr * g
             p.data = table  # changed in place, and assigned: graphs that used it are stale
 
 
@@ -327,7 +327,9 @@ class Word2Vec(Method):
 
     def loss(self, pairs):
         """The mean loss of some `Pairs` on the engine: what `step` computes the gradient of, in the words of the library."""
-        v, c, n = self.centers[pairs.centers], self.contexts[pairs.contexts], self.contexts[pairs.negatives]
+        there = namespace(self.centers.data).asarray
+        v, c = self.centers[there(pairs.centers)], self.contexts[there(pairs.contexts)]
+        n = self.contexts[there(pairs.negatives)]
         return skip_gram(v, c, n), (v, c, n)
 
     def step(self, pairs):
