@@ -684,13 +684,13 @@ table(
     [
         [
             "exponential of the partner, own class = 1",
-            "{:.2f} ± {:.2f}".format(ratios[:, 0].mean(), interval(ratios[:, 0])),
+            f"{ratios[:, 0].mean():.2f} ± {interval(ratios[:, 0]):.2f}",
         ],
         [
             "mean over all negatives, true negatives = 1",
-            "{:.3f} ± {:.3f}".format(ratios[:, 1].mean(), interval(ratios[:, 1])),
+            f"{ratios[:, 1].mean():.3f} ± {interval(ratios[:, 1]):.3f}",
         ],
-        ["the same, cleared with the partner", "{:.3f} ± {:.3f}".format(ratios[:, 2].mean(), interval(ratios[:, 2]))],
+        ["the same, cleared with the partner", f"{ratios[:, 2].mean():.3f} ± {interval(ratios[:, 2]):.3f}"],
     ],
 )
 
@@ -760,8 +760,8 @@ table(
 # %% [markdown]
 # ### The second stage
 #
-# The head is thrown away, and the encoder's output $h$ serves the task (notebook 09). There are two ways, and they are not
-# the same. A **linear probe** trains a linear layer and leaves the encoder as it is. **Fine-tuning** trains both, the
+# By custom the head is thrown away, and the encoder's output $h$ serves the task (notebook 09). There are two ways, and
+# they are not the same. A **linear probe** trains a linear layer and leaves the encoder as it is. **Fine-tuning** trains both, the
 # encoder more slowly. "Frozen" can be proved: not one bit of the encoder changes.
 
 # %%
@@ -892,6 +892,9 @@ table(
 )
 
 # %% [markdown]
+# So the custom is no law. With all labels $h$ is ahead here, by less than its interval. With one label a class $z$ is far
+# ahead. Look at both.
+#
 # ## Play
 #
 # A batch on the circle. Move the number of classes and of images. Find out: when does the share change, and when only the
@@ -1066,7 +1069,7 @@ table(
 # | S8: a positive pair is of the same class, a negative pair of different classes | wrong for the method without labels: the positive is another view of the same image, and images of the same class are *negatives*. Right for SupCon | *Negatives that are none*: the share is 1/C at every N |
 # | S34: same-class samples shall be similar, others different | as S8: NT-Xent pushes images of one class apart, and an oracle that stops this wins accuracy | *What false negatives cost* |
 # | S29: contrastive learning is a self-supervised method | under conditions: SupCon is the same loss with labels | *Known cases*: unique labels give NT-Xent |
-# | S46: two stages, first contrastive, then transfer and fine-tuning | true and incomplete: the head goes, the features are $h$; a probe is not fine-tuning; which of the two is better depends on the number of labels | *The second stage*, the bit-for-bit check |
+# | S46: two stages, first contrastive, then transfer and fine-tuning | true and incomplete: a probe is not fine-tuning, and with few labels the probe is better here; that the head goes and $h$ stays is a custom, and depends on the number of labels | *The second stage*, the bit-for-bit check |
 # | S47: several augmentation strategies make several views, which makes it robust | imprecise: kinds of changes and number of views are two things; more views need a rule for the mean, and at equal work they win little here | *in is out* (FALSE), *Are more views worth it?* |
 
 # %%
