@@ -27,7 +27,7 @@ import minicl as mc
 from minicl.threads import in_parallel
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C of the probe: smaller holds its weights back more
-EPOCHS_ALONE = {10: 200, 100: 150, 1000: 10}  # of the network that has labels alone
+EPOCHS_ALONE = {10: 200, 100: 100, 1000: 10}  # of the network that has labels alone
 
 
 def fashion_view():
