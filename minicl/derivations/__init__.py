@@ -106,10 +106,10 @@ KEYS = (
     "supcon",
     "debiased",
     "alignment_uniformity",
-    "pca",
-    "tsne",
     "large_batch",
     "momentum_keys",
+    "pca",
+    "tsne",
     "convolution",
     "batch_norm",
 )
