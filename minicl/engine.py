@@ -27,10 +27,11 @@ _ndarray = np.ndarray
 
 
 class _State(threading.local):
-    """What `no_grad` and `detect_anomaly` switch, for each thread on its own."""
+    """What `no_grad`, `detect_anomaly` and `profile` switch, for each thread on its own."""
 
     recording = True
     anomaly = False
+    watch = None  # a function of an Origin, which the walk back asks for one whose rules are timed
 
 
 _state = _State()
@@ -598,7 +599,7 @@ def _walk(output, cotangent, inputs, differentiable, partial=False):
     oldest = 0 if wanted is None else min(wanted)
     pending = {output.birth: cotangent}
     heap = [(-output.birth, output)]
-    anomaly = _state.anomaly
+    anomaly, watch = _state.anomaly, _state.watch
     del cotangent  # `_own` counts references, so the walk keeps none that it does not need
     found = []
     while heap:
@@ -617,6 +618,8 @@ def _walk(output, cotangent, inputs, differentiable, partial=False):
                 continue
         if is_leaf:
             continue
+        if watch is not None:
+            origin = watch(origin)
         op, args, raw, params, _ = origin
         edges = []
         for k, x in enumerate(args):

@@ -8,7 +8,7 @@ import threading
 import time
 
 from .arrays import gpu_in_use, is_array
-from .engine import Origin, Primitive, Tensor
+from .engine import Origin, Primitive, Tensor, _state
 from .nn import Module
 
 
@@ -30,7 +30,9 @@ class profile:  # noqa: N801  (it is used like a function)
 
     Notes
     -----
-    The stopwatch costs some 2 µs an operation. On a GPU it waits for each operation to end. Operations in other threads
+    The stopwatch costs some 2 µs an operation. What was computed before the block began and is differentiated within it
+    is timed too, and belongs to no layer. What two operations do in one primitive (BatchNorm and the relu after it, in
+    training) is one row. On a GPU it waits for each operation to end. Operations in other threads
     are not measured one by one; whoever waits for them is.
 
     Examples
@@ -51,14 +53,18 @@ class profile:  # noqa: N801  (it is used like a function)
 
     _on = None
 
+    def __init__(self):
+        self.ops, self.layers, self.seconds = {}, {}, 0.0
+
     def __enter__(self):
         if profile._on is not None:
             raise RuntimeError("profile: another profile is on already; leave its `with` block first.")
         profile._on = self
-        self.ops, self.layers, self.seconds = {}, {}, 0.0
+        self.__init__()
         self._thread, self._busy, self._inside, self._names = threading.get_ident(), False, [], {}
         self._kept = Primitive.__call__, Module.__call__
         call_op, call_module = self._kept
+        _state.watch = self._watch
         Primitive.__call__ = lambda op, *args, **params: self._op(call_op, op, args, params)
         Module.__call__ = lambda module, *args, **params: self._module(call_module, module, args, params)
         self._start = time.perf_counter()
@@ -67,7 +73,7 @@ class profile:  # noqa: N801  (it is used like a function)
     def __exit__(self, *error):
         self.seconds = time.perf_counter() - self._start
         Primitive.__call__, Module.__call__ = self._kept
-        profile._on = None
+        profile._on = _state.watch = None
 
     # ----------------------------------------------------------------------------------------------------- the stopwatch
 
@@ -96,11 +102,22 @@ class profile:  # noqa: N801  (it is used like a function)
         finally:
             self._inside.pop()
 
+    def _watch(self, origin):
+        """The origin with timed rules; one that was made before this block has none yet, or those of another profile."""
+        op = origin.op
+        if isinstance(op, _Timed):
+            if op.profile is self:
+                return origin
+            op = op.op
+        return origin._replace(op=_Timed(op, None, self))
+
     def _rows(self, op, layer):
         rows = [self.ops.setdefault(op, Row())]
         return rows if layer is None else [*rows, self.layers.setdefault(layer, Row())]
 
     def _timed(self, way, op, layer, f):
+        if profile._on is not self:  # the way back of a graph that was made in a block that has ended
+            return f()
         before, self._busy = self._busy, True
         start = time.perf_counter()
         try:
@@ -142,7 +159,8 @@ class _Timed:
     """Stands in an origin for its operation, and times its rules: what the walk back asks of an operation."""
 
     def __init__(self, op, layer, profile):
-        self.op, self.variadic, self.composed, self.__name__ = op, op.variadic, op.composed, op.__name__
+        self.op, self.profile = op, profile
+        self.variadic, self.composed, self.__name__ = op.variadic, op.composed, op.__name__
 
         def timed(rule):
             if rule is None:

@@ -1,5 +1,8 @@
 """NT-Xent in blocks is NT-Xent: value, gradient and higher derivatives of the definition, in memory that grows with N."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -12,6 +15,7 @@ import minicl as mc
 from minicl.losses import blocked
 
 nt_xent = mc.losses.nt_xent
+THREADS = lambda k: {"OMP_NUM_THREADS": k, "OPENBLAS_NUM_THREADS": k}
 
 
 @pytest.fixture
@@ -85,6 +89,45 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch, rng):
         found.append(both(z, 0.1, weights, np.float32)[1])
     for other in found[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(found[0], other))
+
+
+@pytest.mark.parametrize("n", [120, 256, 500])
+def test_nor_do_the_threads_of_blas(n):
+    """In processes of their own, since BLAS takes their number when it is loaded. One block, and several."""
+    code = (
+        "import hashlib, numpy as np, minicl as mc\n"
+        f"z = mc.tensor(np.random.default_rng(0).standard_normal(({n}, 64)).astype(np.float32))\n"
+        "g = mc.grad(mc.losses.nt_xent(z, temperature=0.1), z)\n"
+        "print(hashlib.md5(g.tobytes()).hexdigest())"
+    )
+    one, two = (
+        subprocess.run([sys.executable, "-c", code], env=os.environ | THREADS(k), capture_output=True, text=True, check=True)
+        for k in "12"
+    )
+    assert one.stdout == two.stdout
+
+
+@pytest.mark.parametrize("factor", [1e-14, 1e-6, 1e6, 1e12])
+def test_a_scaled_loss_keeps_its_digits(factor, rng):
+    """Near the smallest temperature without an offset, sums come near the ends of float32."""
+    z = rng.standard_normal((300, 3)).astype(np.float32)
+    opposite = np.array([[1, 1e-3], [-1, 1e-3]], np.float32)
+    for views, tolerance in ((z, 1e-5), (np.concatenate([opposite, opposite]), 1e-3)):
+        x = mc.tensor(views)
+        gradient = lambda factor: mc.grad(mc.losses.dcl(x, temperature=0.015) * factor, x)  # noqa: B023
+        assert_close(gradient(factor) / np.float32(factor), gradient(1.0), tolerance)
+
+
+def test_where_precisions_meet_the_higher_one_counts(rng):
+    q, n = rng.standard_normal((30, 5)).astype(np.float32), rng.standard_normal((7, 5))
+    losses = [mc.losses.info_nce(mc.tensor(q), q, 0.1, negatives=n, method=m) for m in ("composed", "blocked")]
+    assert losses[0].dtype == losses[1].dtype == np.float64
+    assert_close(losses[1].data, losses[0].data, 1e-12)
+
+
+def test_groups_must_be_as_many_as_rows(rng):
+    with pytest.raises(ValueError, match="there are 3 and 2 groups"):
+        blocked.lse_in_blocks(np.ones((3, 2)), np.ones((3, 2)), 1.0, group_a=np.arange(3), group_b=np.arange(2))
 
 
 def test_arrays_that_are_not_contiguous(small_blocks, rng):

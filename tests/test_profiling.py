@@ -79,6 +79,27 @@ def test_an_error_passes_and_nothing_is_left():
     assert not p.ops and "total" in repr(p)
 
 
+def test_a_gradient_alone_is_measured_by_its_operations():
+    x = mc.tensor(np.ones(3))
+    y = slow(mc.exp(x)).sum()
+    with mc.profile() as p:
+        mc.grad(y, x)
+    assert p.ops["slow"].backward >= 0.05 and p.ops["slow"].calls == 0
+    assert set(p.ops) == {"slow", "exp", "sum"}, "what the rules call is theirs"
+    assert sum(row.forward for row in p.ops.values()) == 0
+
+
+def test_a_profile_that_has_ended_counts_no_more():
+    x = mc.tensor(np.ones(3))
+    with mc.profile() as first:
+        y = slow(x).sum()
+    before = repr(first)
+    with mc.profile() as second:
+        mc.grad(y, x)
+    assert repr(first) == before and second.ops["slow"].backward >= 0.05
+    assert "total" in repr(mc.profile())
+
+
 def test_one_at_a_time():
     with mc.profile() as p:
         with pytest.raises(RuntimeError, match="another profile is on"), mc.profile():

@@ -10,9 +10,9 @@ import math
 import numpy as np
 
 from ..arrays import is_array, namespace
-from ..engine import Saved, primitive
+from ..engine import Saved, Tensor, astype, primitive
 from ..ops import PRIMITIVES, _raw, logsumexp, where
-from ..threads import in_parallel
+from ..threads import in_parallel, one_blas_thread
 
 METHODS = ("auto", "composed", "blocked")
 BLOCK = 256  # rows and columns of a block on the CPU: with what is made of it, it stays in the cache
@@ -57,43 +57,50 @@ def lse_by_definition(a, b, temperature, group_a, group_b, same=False):
 def lse_of_others(name, method, a, b, temperature, group_a, group_b, same=False):
     """`lse_by_definition`, in blocks unless the method is "composed" or the numbers are no float32 or float64."""
     arrays = [_raw(x) for x in (a, b, temperature) if is_array(_raw(x))]
-    real = all(x.dtype in ("float32", "float64") for x in arrays)
-    if method == "blocked" and not real:
+    others = [x.dtype for x in arrays if x.dtype not in ("float32", "float64")]
+    if method == "blocked" and others:
         raise TypeError(
-            f'{name}: method="blocked" computes with float32 and float64, not {arrays[0].dtype}; leave out method, or '
-            "give z.astype(np.float32)."
+            f'{name}: method="blocked" computes with float32 and float64, not {others[0]}; leave out method, or give '
+            "z.astype(np.float32)."
         )
-    if method == "composed" or not real:
+    if method == "composed" or others:
         return lse_by_definition(a, b, temperature, group_a, group_b, same)
-    return lse_in_blocks(a, b, temperature, group_a=group_a, group_b=group_b, same=same)
+    if b is not None and a.dtype != b.dtype:
+        a, b = astype(a, dtype=np.float64), astype(b, dtype=np.float64)
+    keep = any(isinstance(x, Tensor) for x in (a, b, temperature))  # without a Tensor there is no way back
+    return lse_in_blocks(a, b, temperature, group_a=group_a, group_b=group_b, same=same, keep=keep)
 
 
 @primitive(fix="a has shape (n, d), b (m, d), and there is a group for each row.")
-def lse_in_blocks(xp, a, b, temperature, group_a=None, group_b=None, same=False):
+def lse_in_blocks(xp, a, b, temperature, group_a=None, group_b=None, same=False, keep=True):
     """Lᵢ = log Σ_k e^{s_ik},  s_ik = aᵢ·b_k / τ            Ā = P B / τ,  B̄ = Pᵀ A / τ,  P_ik = L̄ᵢ e^{s_ik − Lᵢ}"""
+    if (len(group_a), len(group_b)) != (len(a), len(a if b is None else b)):
+        raise ValueError(f"there are {len(group_a)} and {len(group_b)} groups")
     scores = _Scores(xp, a, b, temperature, group_a, group_b, same)
     scores.offset = None if scores.safe else _largest(scores)
-    sums, kept = _sums(scores, keep=scores.safe and scores.bytes <= KEEP)
+    sums, kept = _sums(scores, keep=keep and scores.safe and scores.bytes <= KEEP)
     with np.errstate(divide="ignore"):
         y = xp.log(sums)  # −∞ where there is no candidate
     return Saved(y if scores.offset is None else y + scores.offset, (scores, sums, kept))
 
 
-def _vjp(g, y, saved, needed, a, b, temperature, group_a, group_b, same):
+def _vjp(g, y, saved, needed, a, b, temperature, **params):
     """P_ik = wᵢ e^{s_ik − offset} with wᵢ = L̄ᵢ / Σ_k e^{s_ik − offset}. Where A = B, both gradients go to A: (P + Pᵀ) A."""
     scores, sums, kept = saved
     xp = scores.xp
-    weights = xp.where(sums > 0, g / xp.where(sums > 0, sums, 1), 0)
+    unit = xp.abs(g).max()  # the sums may be near the ends of the range of numbers, so L̄ must not be
+    unit = xp.where(unit > 0, unit, 1).astype(a.dtype)
+    weights = xp.where(sums > 0, g / unit / xp.where(sums > 0, sums, 1), 0)
     ga, gb = _weighted(scores, kept, weights.astype(a.dtype), needed[1])
-    ga /= temperature
+    ga *= unit / temperature
     if gb is not None:
-        gb /= temperature
+        gb *= unit / temperature
     # Σ P_ik s_ik = Σ aᵢ·āᵢ; where A = B each score is in the gradients of two rows.
     gt = -(a * ga).sum() / temperature / (2 if b is None else 1) if needed[2] else None
     return ga, gb, gt
 
 
-lse_in_blocks.defvjp_joint(_vjp, composed=lse_by_definition)
+lse_in_blocks.defvjp_joint(_vjp, composed=lambda *args, keep, **params: lse_by_definition(*args, **params))
 PRIMITIVES["lse_in_blocks"] = lse_in_blocks
 
 
@@ -151,7 +158,10 @@ class _Scores:
     def in_parts(self, work):
         """work(numbers of blocks) for each part of the blocks, in parallel on the CPU."""
         parts = [range(k, len(self.blocks), PARTS) for k in range(min(PARTS, len(self.blocks)))]
-        return in_parallel(work, parts) if self.xp is np else [work(part) for part in parts]
+        if self.xp is not np:
+            return [work(part) for part in parts]
+        with one_blas_thread:  # where there is one part too, so that its bits are the same for any number of threads
+            return in_parallel(work, parts)
 
 
 def _slices(xp, group, size):

@@ -149,7 +149,7 @@ def memory_bank(z, bank, index, temperature=0.07, negatives=None, reduction="mea
     reduction : {"mean", "sum", "none"}
         "none" gives N losses.
     method : {"auto", "composed", "blocked"}
-        As in `nt_xent`.
+        As in `nt_xent`; with `negatives` the few scores are computed as they stand.
 
     Returns
     -------
