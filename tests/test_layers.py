@@ -291,6 +291,64 @@ def test_a_network_is_its_layers_one_after_the_other(net, dtype, tolerance, rng)
         assert_close(found, expected, tolerance, 1e-2 if dtype == np.float16 else 1e-6 if dtype == np.float32 else 1e-13)
 
 
+@pytest.mark.parametrize("activation", [mc.relu, nn.ReLU, nn.ReLU()])
+def test_relu_itself_is_computed_together_with_the_norm(activation, monkeypatch):
+    kept, seen = norms._batch_norm, []
+    monkeypatch.setattr(norms, "_batch_norm", lambda *args, **kw: (seen.append(kw["rectify"]), kept(*args, **kw))[1])
+    nn.ConvNet(1, (2, 2), activation=activation, rng=0)(np.zeros((4, 6, 6, 1), np.float32))
+    assert seen == [True, True]
+
+
+class Halved(nn.ReLU):
+    def forward(self, x):
+        return 0.5 * super().forward(x)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        self.f = mc.relu
+
+    def forward(self, x):
+        return 2 * self.f(x)
+
+
+class Shifted(nn.BatchNorm2d):
+    def forward(self, x):
+        return super().forward(x) + 3
+
+
+@pytest.mark.parametrize("activation", [Halved, Twice, nn.LeakyReLU])
+def test_an_activation_that_only_looks_like_relu_is_called_as_it_is(activation, rng):
+    x = rng.standard_normal((8, 6, 6, 1)).astype(np.float32)
+    net = nn.ConvNet(1, (4, 3), activation=activation(), rng=0)
+    expected = x
+    for layer in net.layers:
+        expected = layer(expected)
+    assert_close(net(x).data, expected.data, 1e-6)
+    block = nn.ResidualBlock(1, 4, activation=activation(), rng=0)
+    y = block.norm2(block.conv2(block.activation(block.norm1(block.conv1(x)))))
+    assert_close(block(x).data, block.activation(y + block._padded(x)).data, 1e-6)
+
+
+@pytest.mark.parametrize("norm", [lambda: nn.GroupNorm(2, 4), nn.Sequential, lambda: Shifted(4), lambda: mc.tanh])
+@pytest.mark.parametrize("training", [True, False])
+def test_another_norm_may_stand_in_a_network(norm, training, rng):
+    x = rng.standard_normal((8, 6, 6, 4)).astype(np.float32)
+    block, net = nn.ResidualBlock(4, 4, rng=0), nn.ConvNet(4, (4,), rng=0)
+    block.norm1, net.layers[1] = norm(), nn.layers.as_layer(norm())
+    block.train(training), net.train(training)
+    y = block.norm2(block.conv2(mc.relu(block.norm1(block.conv1(x)))))
+    assert_close(block(x).data, mc.relu(y + x).data, 1e-6)
+    assert_close(net(x).data, net.layers[3](mc.relu(net.layers[1](net.layers[0](x)))).data, 1e-6)
+
+
+def test_a_network_may_end_with_its_norm(rng):
+    x = rng.standard_normal((8, 6, 6, 1)).astype(np.float32)
+    net = nn.ConvNet(1, (4,), rng=0)
+    net.layers = net.layers[:-2]
+    assert_close(net(x).data, net.layers[1](net.layers[0](x)).data, 1e-6)
+
+
 def test_a_network_has_gradients_of_gradients(rng):
     net = nn.ConvNet(1, (2,), rng=0, dtype=np.float64)
     assert mc.gradcheck.check(lambda x: net(x), rng.standard_normal((2, 3, 3, 1)), order=2).passed

@@ -13,7 +13,7 @@ from ..functional import pad
 from ..ops import relu
 from .images import Conv2d, GlobalAvgPool
 from .initializers import glorot_uniform, kaiming_normal, kaiming_uniform
-from .layers import Linear, ReLU, Sequential, as_layer
+from .layers import Function, Linear, ReLU, Sequential, as_layer
 from .module import Module
 from .norms import BatchNorm2d
 
@@ -92,14 +92,18 @@ class _Network(Sequential):
         layers = list(self.layers)
         while layers:
             layer = layers.pop(0)
-            x = normed(layer, layers.pop(0), x) if isinstance(layer, BatchNorm2d) else layer(x)
+            x = normed(layer, layers.pop(0), x) if layers and isinstance(layer, BatchNorm2d) else layer(x)
         return x
 
 
 def normed(norm, activation, x):
-    """activation(norm(x)). In training, BatchNorm and relu are one primitive: half the passes over the memory."""
-    rectifier = isinstance(activation, ReLU) or getattr(activation, "f", None) is relu
-    return norm(x, rectify=True) if rectifier and norm.training else activation(norm(x))
+    """activation(norm(x)). In training, BatchNorm and relu are one primitive: half the passes over the memory.
+
+    Only these two themselves: what somebody put in their place, or derived from them, is called as it is.
+    """
+    plain = type(activation) is ReLU or (type(activation) is Function and activation.f is relu)
+    fused = plain and getattr(type(norm), "forward", None) is BatchNorm2d.forward and norm.training
+    return norm(x, rectify=True) if fused else activation(norm(x))
 
 
 class ConvNet(_Network):
