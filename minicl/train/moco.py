@@ -98,7 +98,8 @@ class MoCo(SimCLR):
     Attributes
     ----------
     queue : Queue
-        Unit vectors in random directions at first (zeros would be negatives that are too easy: a cosine of 0).
+        Unit vectors in random directions at first. They are too easy, as zeros would be: embeddings of an untrained
+        encoder lie close together, far from random directions. So "loss" and "top1" say little until K keys are in.
     key_encoder, key_head : Module
         Copies of encoder and head. No gradient goes there.
     history : dict of lists
