@@ -3,6 +3,8 @@
 `show` puts the claim above the figure and the same in words below it, so that who cannot see the picture reads it.
 """
 
+import re
+
 BLUE, ORANGE, RED, GREEN, GREY = "#1971C2", "#D9480F", "#C2255C", "#2B8A3E", "#666666"
 
 
@@ -41,7 +43,8 @@ def show(figure, claim, alternative):
     from IPython.display import HTML, display
 
     figure.suptitle(claim, x=0.01, ha="left", weight="bold", fontsize=11.5)
-    alternative = alternative.replace("-", "−")
+    # A minus sign stands after no letter or digit, or in an exponent; all else, as in NT-Xent, is a hyphen.
+    alternative = re.sub(r"(?<!\w)-|(?<=\de)-(?=\d)", "−", alternative)
     display(figure, metadata={"image/png": {"alt": f"{claim}. {alternative}"}})
     display(HTML(f"<details><summary>The figure in words</summary><p>{alternative}</p></details>"))
     plt.close(figure)
