@@ -3,16 +3,19 @@
 
     python -m tests.benchmarks.fashion_mnist                      all 60,000 images, 4 epochs
     python -m tests.benchmarks.fashion_mnist --sample --quick     a few small images, 1 epoch: does it run at all
+    python -m tests.benchmarks.fashion_mnist --sample             the 2,000 images that come with minicl
     python -m tests.benchmarks.fashion_mnist --epochs 20          a longer run
 
 A run that was stopped goes on where it was: checkpoints and results of the parts that are done are kept in
-build/fashion/. The table is printed, and written there as results.json.
+build/fashion/, in files that name the run, such as results-seed0-epochs4-images60000.json. The table is printed.
 
 The encoder (ConvNet 32-64-128-128 with BatchNorm and the mean over all places) sees all training images. A linear probe
 (logistic regression on standardised columns) sees the labels of a few of them; how strongly its weights are held back is
 chosen by cross-validation among these few, so the test images are looked at once. "Labels alone" is the same network with
-a linear layer in place of the head, trained on the same few labels with the same views. Intervals are 95 % over draws of
-the labels (Student's t): another training run, or other test images, would differ by more.
+a linear layer in place of the head, trained on the same few labels with the same views, for a fixed number of epochs:
+200, 100 and 10 at 10, 100 and 1,000 labels of each class, so that fewer images are seen more often. No accuracy decides
+when it stops. Intervals are 95 % over draws of the labels (Student's t): another training run, or other test images,
+would differ by more.
 """
 
 import argparse
@@ -27,7 +30,9 @@ import minicl as mc
 from minicl.threads import in_parallel
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C of the probe: smaller holds its weights back more
-EPOCHS_ALONE = {10: 200, 100: 100, 1000: 10}  # of the network that has labels alone
+EPOCHS_ALONE = {10: 200, 100: 100, 1000: 10}  # of the network that has labels alone: a fixed choice, see above
+NEIGHBOURS = 20_000  # rows that kNN looks at
+TEST_IMAGES = 10_000  # of the whole data set
 
 
 def fashion_view():
@@ -95,7 +100,7 @@ class Results:
         return self.known[name]["value"]
 
 
-def evaluate(results, features, data, per_class, draws, alone_draws, progress):
+def evaluate(results, features, data, per_class, draws, alone_draws, epochs_alone, progress):
     x, y, test_x, test_y = data
     for k in per_class:
         for draw in range(draws):
@@ -103,19 +108,25 @@ def evaluate(results, features, data, per_class, draws, alone_draws, progress):
             for name, (h, test_h) in features.items():
                 results.once(f"{name}|{k}|{draw}", lambda: probe(h[few], y[few], test_h, test_y))
             if draw < alone_draws:
-                epochs = EPOCHS_ALONE[k] if len(x) > 512 else 1
+                epochs = epochs_alone[k]
                 results.once(
                     f"labels alone|{k}|{draw}",
                     lambda: (labels_alone(x[few], y[few], test_x, test_y, epochs, draw, progress), epochs),
                 )
     for name, (h, test_h) in features.items():
-        results.once(f"{name}|kNN", lambda: mc.evaluate.knn(h[:20000], y[:20000], test_h, test_y, k=5))
+        results.once(f"{name}|kNN", lambda: mc.evaluate.knn(h[:NEIGHBOURS], y[:NEIGHBOURS], test_h, test_y, k=5))
 
 
-def table(results, per_class):
+def run_name(seed, epochs, images, test_images, sample=False, quick=False):
+    """What the files of a run are called: everything that its numbers depend on, where it is not as in the full run."""
+    marks = ["sample"] * sample + ["quick"] * quick + [f"test{test_images}"] * (test_images != TEST_IMAGES)
+    return "-".join([f"seed{seed}", f"epochs{epochs}", f"images{images}", *marks])
+
+
+def table(results, per_class, neighbours):
     """Means with intervals; what is not known is left empty."""
     names = list(dict.fromkeys(key.split("|")[0] for key in results.known))
-    lines = [f"{'labels a class':24}" + "".join(f"{k:>14,}" for k in per_class) + f"{'kNN of 20,000':>16}"]
+    lines = [f"{'labels a class':24}" + "".join(f"{k:>14,}" for k in per_class) + f"{f'kNN of {neighbours:,}':>16}"]
     for name in (n for n in names if n not in ("settings", "training")):
         cells = []
         for k in per_class:
@@ -143,8 +154,9 @@ def main(arguments=None):
     parser.add_argument("--no-progress", action="store_true")
     options = parser.parse_args(arguments)
     epochs, draws, alone_draws, per_class = options.epochs, options.draws, options.alone_draws, (10, 100, 1000)
+    epochs_alone = EPOCHS_ALONE
     if options.quick:
-        epochs, draws, alone_draws, per_class = 1, 2, 1, (10,)
+        epochs, draws, alone_draws, per_class, epochs_alone = 1, 2, 1, (10,), {10: 1}
 
     load = mc.data.fashion_mnist_sample if options.sample else mc.data.fashion_mnist
     (x, y), (test_x, test_y) = load("train"), load("test")
@@ -152,24 +164,28 @@ def main(arguments=None):
     x, y = x[:n], y[:n]
     if options.quick:
         test_x, test_y = test_x[:200], test_y[:200]
-    name = f"seed{options.seed}-epochs{epochs}-images{len(x)}"
+    per_class = tuple(k for k in per_class if k <= np.bincount(y).min())  # the sample has 200 images of each class
+    name = run_name(options.seed, epochs, len(x), len(test_x), options.sample, options.quick)
     options.folder.mkdir(parents=True, exist_ok=True)
     results = Results(options.folder / f"results-{name}.json")
 
     method = simclr(options.seed)
     pixels = x.reshape(len(x), -1), test_x.reshape(len(test_x), -1)
     features = {"raw pixels": pixels, "untrained encoder": (method.encode(x), method.encode(test_x))}
-    start = time.perf_counter()
-    method.fit(x, epochs, progress=not options.no_progress, checkpoint=options.folder / f"simclr-{name}.safetensors")
-    seconds = time.perf_counter() - start
+    checkpoint = options.folder / f"simclr-{name}.safetensors"
+    start, whole = time.perf_counter(), not checkpoint.exists()
+    method.fit(x, epochs, progress=not options.no_progress, checkpoint=checkpoint)
+    seconds = time.perf_counter() - start if whole else None  # of a run that went on, only the rest was timed
     if options.store:
         weights = {f"encoder.{name}": a for name, a in method.encoder.state_dict().items()}
         mc.train.checkpoints.save(options.store, weights, {"recipe": name, "history": method.history})
     results.once("training", lambda: {**method.history, "seconds": seconds})
     features["SimCLR"] = method.encode(x), method.encode(test_x)
-    evaluate(results, features, (x, y, test_x, test_y), per_class, draws, alone_draws, not options.no_progress)
+    evaluate(
+        results, features, (x, y, test_x, test_y), per_class, draws, alone_draws, epochs_alone, not options.no_progress
+    )
 
-    found = table(results, per_class)
+    found = table(results, per_class, min(NEIGHBOURS, len(x)))
     print(
         f"Fashion-MNIST: {len(x):,} images, {epochs} epochs of SimCLR; accuracy in per cent on {len(test_x):,} images"
     )
