@@ -90,6 +90,12 @@ def _blas():
     return ThreadpoolController()
 
 
+def _anybody():
+    """threadpoolctl may let nobody but the first thread set OpenBLAS, silently; here whoever holds the lock does."""
+    for library in _blas().lib_controllers:
+        getattr(library, "clear_controlling_thread", lambda force: None)(force=True)
+
+
 BLAS_ALONE = 2**18  # products of up to so many multiplications are never shared out by OpenBLAS
 
 
@@ -101,24 +107,38 @@ class _OneBlasThread:
 
     def __enter__(self):
         with self.lock:
-            self.inside += 1
-            if self.inside == 1:
+            if self.inside == 0:
+                _anybody()
                 self.limit = _blas().limit(limits=1, user_api="blas")
+            self.inside += 1  # last, since an error above leaves nobody inside
 
     def __exit__(self, *error):
         with self.lock:
+            if not self.inside:  # a child process that was made in here has been set back already
+                return
             self.inside -= 1
             if self.inside == 0:
-                self.limit.restore_original_limits()
+                self.restore(self.limit)
+                self.limit = None
+
+    @staticmethod
+    def restore(limit):
+        _anybody()
+        limit.restore_original_limits()
+        _anybody()
 
 
 one_blas_thread = _OneBlasThread()
 
 
 def _after_fork():
-    """A child process has none of its parent's threads."""
+    """A child process has none of its parent's threads, and nobody who would set BLAS back for it."""
+    limit = one_blas_thread.limit
     one_blas_thread.__init__()
     _pool.cache_clear()
+    _inside.set(False)
+    if limit is not None:
+        one_blas_thread.restore(limit)
 
 
 if hasattr(os, "register_at_fork"):

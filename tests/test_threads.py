@@ -71,6 +71,112 @@ def test_a_child_process_has_threads_of_its_own(two):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def in_child(f):
+    """Whether f() is true in a child process that is made here."""
+    child = os.fork()
+    if not child:
+        code = 2
+        try:
+            code = 0 if f() else 1
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork")
+@pytest.mark.parametrize("here", [False, True])
+def test_a_child_made_while_threads_work_has_all_threads_of_blas(here, two):
+    """Made by a thread that waits beside them, and by one of those that work; the parent keeps its limit."""
+    working, done = threading.Event(), threading.Event()
+    found = []
+
+    def work(k):
+        if k == 0 and here:
+            found.append(in_child(as_before))
+        working.set()
+        return done.wait(30), blas_threads()
+
+    def as_before():
+        threads_of_blas = blas_threads()
+        with threads.one_blas_thread:
+            limited = blas_threads()
+        again = in_parallel(lambda _: blas_threads(), [0, 1])
+        return (
+            threads_of_blas == blas_threads() == [2] * len(threads_of_blas)
+            and all(n == [1] * len(n) for n in (limited, *again))
+            and not threads._inside.get()
+        )
+
+    with threadpoolctl.threadpool_limits(2):
+        parent = []
+        other = threading.Thread(target=lambda: parent.extend(in_parallel(work, [0, 1, 2])))
+        other.start()
+        assert working.wait(30)
+        if not here:
+            found.append(in_child(as_before))
+        done.set()
+        other.join()
+        assert found == [True]
+        assert len(parent) == 3 and all(n == 1 for _, blas in parent for n in blas)
+        assert all(n == 2 for n in blas_threads())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_child_may_leave_where_its_parent_went_in():
+    def leaves():
+        threads.one_blas_thread.__exit__()
+        with threads.one_blas_thread:
+            limited = blas_threads()
+        return threads.one_blas_thread.inside == 0 and all(n == 1 for n in limited)
+
+    with threads.one_blas_thread:
+        assert in_child(leaves)
+    assert threads.one_blas_thread.inside == 0
+
+
+def test_any_thread_may_set_blas_and_another_one_set_it_back():
+    """What one thread set first is not its own: the second thread in here, and the last one out, count as much."""
+    seen, here, gone = [], threading.Event(), threading.Event()
+
+    def other():
+        with threads.one_blas_thread:
+            seen.append(blas_threads())
+            here.set()
+            gone.wait(30)
+
+    with threadpoolctl.threadpool_limits(2):
+        with threads.one_blas_thread:
+            pass
+        for first_out in (False, True):
+            here.clear(), gone.clear()
+            thread = threading.Thread(target=other)
+            if first_out:  # this thread goes in first, and leaves first
+                threads.one_blas_thread.__enter__()
+            thread.start()
+            assert here.wait(30)
+            if first_out:
+                threads.one_blas_thread.__exit__()
+            gone.set()
+            thread.join()
+            assert all(n == 2 for n in blas_threads())
+    assert len(seen) == 2 and all(n == 1 for found in seen for n in found)
+
+
+def test_an_error_on_the_way_in_leaves_nobody_inside(monkeypatch):
+    def broken():
+        raise OSError("no library")
+
+    before = blas_threads()
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "_blas", broken)
+        with pytest.raises(OSError, match="no library"):
+            in_parallel(abs, [1, 2])
+    assert threads.one_blas_thread.inside == 0 and in_parallel(abs, [-1, -2]) == [1, 2]
+    assert blas_threads() == before
+
+
 # ------------------------------------------------------------------------------------------------- the same bits always
 
 
