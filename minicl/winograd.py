@@ -5,6 +5,9 @@ Polynomials are multiplied by multiplying their values: three weights and four c
 values suffice, here at 0, ±1, ±2 and ∞. Convolution is the transpose of that product. A. Lavin, S. Gray 2015, Fast
 Algorithms for Convolutional Neural Networks (arXiv:1509.09308), after S. Winograd 1980. `conv` uses it where there are
 many channels, and holds it to its definition in a test.
+
+A tile is computed as one: rounding errors are small beside its largest entry, and not beside each of its results, and an
+infinity or NaN in a pixel makes all 4 x 4 results of its tiles NaN.
 """
 
 import numpy as np

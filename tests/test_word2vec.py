@@ -5,6 +5,7 @@ than chance, and than after training on the same words in random order.
 """
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -45,6 +46,15 @@ def test_the_boxes_hold_exactly_the_distribution(weights):
     assert_close(table.probabilities, expected / expected.sum(), 1e-15)
     assert_close(of_boxes(table), table.probabilities, 1e-13)
     assert (0 <= table.share).all() and (table.share <= 1).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int8])
+def test_weights_of_few_bits_are_added_up_in_many(dtype, rng):
+    weights = rng.integers(1, 100, 80_000).astype(dtype)  # the sum of shares is above the largest float16, 65504
+    exact = weights.astype(np.float64)
+    table = AliasTable(weights)
+    assert_close(table.probabilities, exact / exact.sum(), 1e-15)
+    assert_close(of_boxes(table), exact / exact.sum(), 1e-11)
 
 
 def test_boxes_of_random_weights(rng):
@@ -92,8 +102,11 @@ def test_the_probability_to_stay():
     for wrong in ([1, 0], [[1]], []):
         with pytest.raises(ValueError, match="keep_probability: counts"):
             keep_probability(wrong)
-    with pytest.raises(ValueError, match="threshold must be above 0"):
-        keep_probability(counts, 0.0)
+    with pytest.raises(ValueError, match="keep_probability: counts"):
+        keep_probability(["a"])
+    for threshold in (0.0, math.nan, "a", None, True):
+        with pytest.raises(ValueError, match="keep_probability: threshold must be above 0"):
+            keep_probability(counts, threshold)
 
 
 def test_each_pair_of_distinct_places_within_the_drawn_window_and_no_other(rng):
@@ -121,7 +134,7 @@ def test_near_words_count_more_as_the_formula_says():
     assert distance.max() == window and distance.min() == 1
 
 
-@pytest.mark.parametrize("window", [0, -1, 1.5, True])
+@pytest.mark.parametrize("window", [0, -1, 1.5, True, "a", "2", math.nan, math.inf, None, [1]])
 def test_a_window_is_a_whole_number(window):
     with pytest.raises(ValueError, match="window must be a whole number"):
         window_pairs(np.arange(3), window, np.random.default_rng(0))
@@ -425,8 +438,16 @@ def test_what_cannot_be_trained_is_refused():
         with pytest.raises(ValueError, match=f"{name} must be a whole number, at least 1"):
             Word2Vec(WORLD, **{name: 0})
     for name, value in (("exponent", math.nan), ("lr", 0.0), ("lr", math.inf), ("subsample", 0.0)):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=f"Word2Vec: {name} must be a"):
             Word2Vec(WORLD, **{name: value})
+    for name in ("exponent", "lr", "subsample", "dim", "seed"):
+        for value in ("x", True, [1.0]):
+            with pytest.raises(ValueError, match=f"Word2Vec: {name} must be a .*got {re.escape(repr(value))}"):
+                Word2Vec(WORLD, **{name: value})
+    with pytest.raises(ValueError, match="Word2Vec: seed must be a whole number, at least 0, got -1"):
+        Word2Vec(WORLD, seed=-1)
+    with pytest.raises(ValueError, match="Word2Vec: exponent=-400.0 makes the noise of rare words infinite"):
+        Word2Vec(Vocabulary(["a"] * 900 + ["b"] * 9), exponent=-400.0)
 
 
 def test_texts_that_are_none_are_refused():
@@ -438,7 +459,7 @@ def test_texts_that_are_none_are_refused():
     for text in (["x", "y"], ["a"], [["a"], ["b"]], [[], []]):
         with pytest.raises(ValueError, match="no two words of the vocabulary"):
             model.fit(text)
-    for text in ([["a"], "b"], [1, 2], [["a", 1]]):
+    for text in ([["a"], "b"], [1, 2], [["a", 1]], None, 3):
         with pytest.raises(TypeError, match="list of words, or a list of lists of words"):
             model.fit(text)
     assert model.epoch == 0
@@ -454,6 +475,7 @@ def test_an_unknown_word_is_named_with_its_near_spellings():
         model.analogy("abraham", "sara", "isaac")
     with pytest.raises(ValueError, match=r"shape \(64,\), got \(3,\)"):
         model.most_similar(np.ones(3))
+    assert [word for word, _ in model.most_similar("sarah", without="isaac")] == ["abraham"]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -53,6 +53,7 @@ class AliasTable:
             )
         if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
             raise ValueError("AliasTable: weights must be finite and not negative, and one of them above 0.")
+        weights = weights.astype(np.float64)  # of float16 even the sum of shares overflows, or loses most of them
         scaled = weights / weights.max()  # whole numbers may be so large that their sum overflows
         self.probabilities = scaled / scaled.sum()
         self.share, self.other = _fill(self.probabilities * len(weights))

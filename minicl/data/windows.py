@@ -3,6 +3,8 @@
 Both steps are random, and drawn anew in each epoch.
 """
 
+import numbers
+
 import numpy as np
 
 
@@ -37,10 +39,12 @@ def keep_probability(counts, threshold=1e-3):
     array([0.10206207, 0.5       ])
     """
     counts = np.asarray(counts)
-    if counts.ndim != 1 or not counts.size or not (counts > 0).all():
-        raise ValueError(f"keep_probability: counts are numbers above 0 in one list, got shape {counts.shape}.")
-    if not threshold > 0:
-        raise ValueError(f"keep_probability: threshold must be above 0, got {threshold}.")
+    if counts.dtype.kind not in "iuf" or counts.ndim != 1 or not counts.size or not (counts > 0).all():
+        raise ValueError(
+            f"keep_probability: counts are numbers above 0 in one list, got {counts.dtype} of shape {counts.shape}."
+        )
+    if isinstance(threshold, bool) or not isinstance(threshold, numbers.Real) or not threshold > 0:
+        raise ValueError(f"keep_probability: threshold must be above 0, got {threshold!r}.")
     return np.minimum(1.0, np.sqrt(threshold / (counts / counts.sum())))
 
 
@@ -81,8 +85,9 @@ def window_pairs(words, window, rng, sentences=None, start=0, stop=None):
     words = np.asarray(words)
     if words.ndim != 1 or words.dtype.kind not in "iu":
         raise ValueError(f"window_pairs: words are integers of shape (T,), got {words.dtype} of shape {words.shape}.")
-    if isinstance(window, bool) or int(window) != window or window < 1:
-        raise ValueError(f"window_pairs: window must be a whole number, at least 1, got {window}.")
+    if isinstance(window, bool) or not isinstance(window, numbers.Real) or not window >= 1 or window % 1:
+        raise ValueError(f"window_pairs: window must be a whole number, at least 1, got {window!r}.")
+    window = int(window)
     if sentences is not None and np.shape(sentences) != words.shape:
         raise ValueError(f"window_pairs: sentences have shape {np.shape(sentences)}, the words {words.shape}.")
     center = np.arange(len(words))[start:stop, None]

@@ -6,6 +6,7 @@ Compositionality (arXiv:1310.4546): skip-gram with negative sampling.
 
 import difflib
 import math
+import numbers
 import zlib
 from typing import NamedTuple
 
@@ -43,7 +44,8 @@ def noise_weights(counts, exponent=0.75):
     array([1.    , 0.2963])
     """
     counts = np.asarray(counts)
-    return (counts / counts.max()) ** exponent
+    with np.errstate(over="ignore"):
+        return (counts / counts.max()) ** exponent
 
 
 def best_scores(joint, negatives, exponent=1.0):
@@ -154,6 +156,10 @@ def _added(n, numbers, weights, vectors):
     total = xp.zeros((len(rows), vectors.shape[1]), dtype=vectors.dtype)
     xp.add.at(total, xp.asarray(place), weights[:, :, None] * vectors[:, None, :])
     return rows, total
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 class RowDescent(Optimizer):
@@ -276,10 +282,13 @@ class Word2Vec(Method):
                 f"{name}: the vocabulary has {len(vocabulary)} word, and there is nothing to tell it from. Lower its "
                 "min_count, or give more text."
             )
-        if not math.isfinite(exponent):
-            raise ValueError(f"{name}: exponent must be a finite number, got {exponent}.")
-        if not 0 < lr < math.inf:
-            raise ValueError(f"{name}: lr must be above 0, got {lr}.")
+        if not _is_number(exponent) or not math.isfinite(exponent):
+            raise ValueError(f"{name}: exponent must be a finite number, got {exponent!r}.")
+        if not _is_number(lr) or not 0 < lr < math.inf:
+            raise ValueError(f"{name}: lr must be a finite number above 0, got {lr!r}.")
+        if subsample is not None and (not _is_number(subsample) or not 0 < subsample < math.inf):
+            raise ValueError(f"{name}: subsample must be a finite number above 0, or None, got {subsample!r}.")
+        seed = whole(name, "seed", seed, 0)
         self.vocabulary = vocabulary
         self.dim, self.window = whole(name, "dim", dim, 1), whole(name, "window", window, 1)
         self.negatives = whole(name, "negatives (k)", negatives, 1)
@@ -287,9 +296,13 @@ class Word2Vec(Method):
         self.exponent, self.subsample = float(exponent), None if subsample is None else float(subsample)
         if batch_size is None:
             batch_size = min(256, max(1, len(vocabulary) // 4))
-        self.noise = AliasTable(noise_weights(vocabulary.counts, self.exponent))
-        if self.subsample is not None:
-            keep_probability(vocabulary.counts, self.subsample)  # refuses what is out of range, before anything is done
+        weights = noise_weights(vocabulary.counts, self.exponent)
+        if not np.isfinite(weights).all():
+            raise ValueError(
+                f"{name}: exponent={exponent} makes the noise of rare words infinite; it lies between 0 (all words alike) "
+                "and 1 (as often as in the text) in practice."
+            )
+        self.noise = AliasTable(weights)
         start = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[2])
         small = (start.random((len(vocabulary), self.dim)) - 0.5) / self.dim
         self.centers, self.contexts = tensor(small.astype(dtype)), tensor(np.zeros_like(small, dtype=dtype))
@@ -315,7 +328,7 @@ class Word2Vec(Method):
         Raises
         ------
         TypeError
-            If the text is a str.
+            If the text is a str, or no list of words.
         ValueError
             If there is no pair of neighbours in it, or the checkpoint is that of another run.
         FloatingPointError
@@ -410,6 +423,11 @@ class Word2Vec(Method):
         """The text as numbers of words, and the number of the sentence of each."""
         if isinstance(text, str):
             raise TypeError("Word2Vec.fit: a text is a list of words; mc.data.tokenize(text) makes one of a str.")
+        if not hasattr(text, "__iter__"):
+            raise TypeError(
+                "Word2Vec.fit: a text is a list of words, or a list of lists of words, got "
+                f"{'None' if text is None else type(text).__name__}."
+            )
         text = list(text)
         if not text:
             raise ValueError("Word2Vec.fit: the text is empty.")
@@ -445,8 +463,8 @@ class Word2Vec(Method):
         word : str, or array of shape (d,)
             A word is not among its own neighbours.
         count : int
-        without : list of str
-            Words to leave out.
+        without : list of str, or a str
+            Words to leave out, or one word.
 
         Returns
         -------
@@ -459,6 +477,8 @@ class Word2Vec(Method):
         ValueError
             If a vector has another shape.
         """
+        if isinstance(without, str):
+            without = [without]
         if isinstance(word, str):
             v, out = self.centers.data[self._number(word)], [word, *without]
         else:
