@@ -63,6 +63,29 @@ def test_bad_input_is_refused():
         EarlyPictures(IMAGES[:20], LABELS)
 
 
+def test_a_folder_that_does_not_exist_is_refused_before_training(tmp_path):
+    with pytest.raises(FileNotFoundError, match="EarlyPictures: the folder .*none.* does not exist"):
+        EarlyPictures(IMAGES[:20], path=tmp_path / "none" / "run.png")
+    EarlyPictures(IMAGES[:20], path="run.png")
+
+
+def test_a_method_without_images_is_refused_by_name():
+    words = list("abc") * 20
+    model = mc.train.Word2Vec(mc.data.Vocabulary(words), dim=4, epochs=1)
+    with pytest.raises(TypeError, match="EarlyPictures: Word2Vec has neither embed"):
+        model.fit(words, progress=False, callbacks=EarlyPictures(IMAGES[:20]))
+
+
+def test_a_method_that_has_embed_alone_is_enough():
+    class Alone:
+        epoch, history, collapse = 1, {"loss": [0.5]}, 1.0
+        embed = staticmethod(lambda images: images.reshape(len(images), -1))
+
+    pictures = EarlyPictures(IMAGES[:20])
+    pictures(Alone())
+    assert pictures.panels[0][1].shape == (20, 2)
+
+
 def test_in_a_notebook_the_pictures_appear_in_one_place(monkeypatch):
     import IPython
 

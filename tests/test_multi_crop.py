@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
@@ -67,6 +68,7 @@ def test_windows_of_one_size_go_in_together(digits):
     assert equal.encoder.shapes[-1] == (160, 8, 8, 1) and equal.pixels(digits[0]) == 5 * 64
     large = MultiCrop(Watched(), None, n_local=1, local_size=np.int64(3), global_size=6, n_global=3)
     assert large.window_sizes(digits[0]) == [(6, 6)] * 3 + [(3, 3)]
+    assert MultiCrop(Watched(), None, local_size=np.array([5, 4])).sizes[-1] == (5, 4)
 
 
 def test_global_windows_show_more_of_the_image():
@@ -163,13 +165,38 @@ def test_bad_input_is_refused(digits):
         ({"n_local": 1.5}, "n_local must be a whole number"),
         ({"n_local": 0, "n_global": 1}, "too few"),
         ({"local_area": (0.0, 0.4)}, "area"),
-        ({"local_size": 0}, "at least 1 pixel"),
+        ({"local_size": 0}, "each at least 1"),
         ({"form": "both"}, "form"),
     ]:
         with pytest.raises(ValueError, match=message):
             MultiCrop(*net, **bad)
     with pytest.raises(ValueError, match=r"windows are cut from images \(N, H, W, C\), got \(70, 64\)"):
         crops().fit(digits[0].reshape(70, 64), 1, progress=False)
+
+
+SIZES = [5.7, True, (5.5, 5), (5,), "a", (5, 6, 7), 0, (5, True), math.nan, np.array([5.0, 5.0]), np.ones((2, 2), int)]
+
+
+@pytest.mark.parametrize("what", ["local_size", "global_size"])
+@pytest.mark.parametrize("size", SIZES, ids=repr)
+def test_a_size_is_one_or_two_whole_numbers(what, size):
+    with pytest.raises(ValueError, match=f"MultiCrop: {what} is an int or a pair .* got {re.escape(repr(size))}"):
+        MultiCrop(*networks(), **{what: size})
+
+
+@pytest.mark.parametrize("what", ["local_area", "global_area"])
+@pytest.mark.parametrize("area", [0.3, (0.5, 0.4), (0.0, 1.0), (0.1,), ("a", "b"), None, (0.1, math.nan)], ids=repr)
+def test_an_area_is_two_shares_of_the_image(what, area):
+    with pytest.raises(ValueError, match=f"MultiCrop: {what} is a pair .* got {re.escape(repr(area))}"):
+        MultiCrop(*networks(), **{what: area})
+
+
+@pytest.mark.parametrize(
+    "temperature, error", [(0, ValueError), (-1.0, ValueError), (math.nan, ValueError), ("a", TypeError)]
+)
+def test_a_temperature_that_is_none_is_refused_when_the_method_is_built(temperature, error):
+    with pytest.raises(error, match="MultiCrop: temperature must be a"):
+        MultiCrop(*networks(), temperature=temperature)
 
 
 # ---------------------------------------------------------------------------------------------- the same run, in pieces

@@ -4,11 +4,14 @@ Small windows have fewer pixels, so many of them cost a convolutional network li
 it was cut from. M. Caron et al. 2020 (arXiv:2006.09882).
 """
 
+import numbers
+
 import numpy as np
 
 from ..arrays import namespace
 from ..data import multi_crop
 from ..engine import no_grad
+from ..losses.inputs import positive_temperature
 from ..optim import Adam
 from .multi_view import MultiView
 from .settings import whole
@@ -88,9 +91,11 @@ class MultiCrop(MultiView):
     ):
         name = "MultiCrop"
         n_local, n_global = whole(name, "n_local", n_local, 0), whole(name, "n_global", n_global, 0)
+        global_size, local_size = _pixels("global_size", global_size), _pixels("local_size", local_size)
+        global_area, local_area = _range("global_area", global_area), _range("local_area", local_area)
+        positive_temperature(name, temperature, np.ones(1, np.float32))
         crops = multi_crop(n_local, global_area, local_area, global_size, local_size, view, n_global)
-        pair = lambda size: None if size is None else tuple(int(k) for k in np.broadcast_to(size, 2))
-        self.sizes = [pair(global_size)] * n_global + [pair(local_size)] * n_local
+        self.sizes = [global_size] * n_global + [local_size] * n_local
         super().__init__(encoder, head, crops, None, temperature, form, optimizer, lr, batch_size, seed)
 
     def window_sizes(self, images):
@@ -124,6 +129,30 @@ class MultiCrop(MultiView):
                 f"MultiCrop.fit: representations have shape {found}; they must be alike. {_way_out(self, images)}"
             )
         return images, labels
+
+
+def _is_number(value, kind=numbers.Real):
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
+
+
+def _pixels(what, size):
+    """Height and width, of an int or a pair of them; None stays."""
+    if size is None:
+        return None
+    pair = tuple(size) if isinstance(size, (tuple, list)) or np.ndim(size) else (size, size)
+    if len(pair) != 2 or not all(_is_number(k, numbers.Integral) and k >= 1 for k in pair):
+        raise ValueError(
+            f"MultiCrop: {what} is an int or a pair (height, width) of ints, each at least 1; got {size!r}."
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _range(what, area):
+    """Two shares of the image, from the smaller to the larger."""
+    pair = tuple(area) if isinstance(area, (tuple, list, np.ndarray)) else ()
+    if len(pair) != 2 or not all(map(_is_number, pair)) or not 0 < pair[0] <= pair[1] <= 1:
+        raise ValueError(f"MultiCrop: {what} is a pair (least, most) within (0, 1], such as (0.05, 0.4); got {area!r}.")
+    return pair
 
 
 def _way_out(method, images):

@@ -35,6 +35,10 @@ class EarlyPictures:
     ------
     ValueError
         If there are fewer than two images, or not as many labels.
+    FileNotFoundError
+        If the folder of `path` does not exist.
+    TypeError
+        After the first epoch, if the method embeds no images, as Word2Vec.
 
     Notes
     -----
@@ -66,11 +70,21 @@ class EarlyPictures:
             raise ValueError(
                 f"EarlyPictures: {len(images)} images need labels of shape ({len(images)},), got {self.labels.shape}."
             )
+        if path is not None and not pathlib.Path(path).parent.is_dir():
+            raise FileNotFoundError(
+                f"EarlyPictures: the folder {str(pathlib.Path(path).parent)!r} of path={str(path)!r} does not exist; make "
+                "it first."
+            )
 
     def __call__(self, method):
         if method.epoch & (method.epoch - 1):  # no power of two
             return
-        embed = getattr(method, "embed", method.encode)
+        embed = getattr(method, "embed", None) or getattr(method, "encode", None)
+        if embed is None:
+            raise TypeError(
+                f"EarlyPictures: {type(method).__name__} has neither embed(images) nor encode(images), so there is no map "
+                "of its images; fit it without these pictures."
+            )
         title = f"epoch {method.epoch}: loss {method.history['loss'][-1]:.3f} (collapse {method.collapse:.3f})"
         before = self.panels[-1][1] if self.panels else None
         self.panels.append((title, flat_map(to_numpy(embed(self.images)), before)))
