@@ -50,7 +50,7 @@ from minicl.viz.embedding_maps import agreement, chance
 FULL = os.environ.get("MINICL_PROFILE", "fast") == "full"
 SEEDS, EPOCHS = (5, 40) if FULL else (2, 4)
 EACH = 8 if FULL else 3  # images of each digit in the maps
-PERPLEXITIES, MAP_SEEDS = [2, 5, 15, 30, 60], [0, 1, 2]
+PERPLEXITIES, MAP_SEEDS = ([2, 5, 15, 30, 60], [0, 1, 2]) if FULL else ([5, 30], [0, 1])
 STEPS = 1000 if FULL else 400  # of t-SNE
 
 style()
@@ -60,7 +60,7 @@ style()
 #
 # Write your guesses into the next cell **before** you go on.
 #
-# - **A.** 240 points are pure noise: one round cloud in many dimensions. Which of these does t-SNE show at perplexity 2:
+# - **A.** 120 points are pure noise: one round cloud in many dimensions. Which of these does t-SNE show at perplexity 2:
 #   one even disc, or many clumps?
 # - **B.** Three clusters lie on a line. C is five times as far from B as A is. How many times as far is it in a t-SNE map
 #   at perplexity 30?
@@ -100,7 +100,7 @@ images = np.concatenate(
 )
 digit = np.tile(test.labels[chosen], 3)
 turn = np.repeat(list(TURNS), len(chosen))
-shuffled = np.random.default_rng(5).permutation(digit)
+shuffled = np.tile(np.random.default_rng(5).permutation(test.labels[chosen]), 3)  # copies keep one label
 
 before = method.encode(images)
 method.fit(train.images, epochs=60 if FULL else 20, progress=False)
@@ -221,7 +221,7 @@ for ax, (name, labels, says) in zip(axs, panels):
     ax.set_title(f"{name}\n{says}: {100 * pictures[name, says]:.0f} % agree")
 by_chance = chance(digit)
 assert pictures["learned features", "by digit"] > 2 * by_chance > 2 * pictures["noise", "by digit"] - by_chance
-assert pictures["learned features", "labels shuffled"] < 2 * by_chance
+assert pictures["learned features", "labels shuffled"] < (2 if FULL else 4) * by_chance
 show(
     figure,
     "PCA shows something of the digits; of noise and of shuffled labels it shows nothing",
@@ -306,7 +306,7 @@ for p_ in PERPLEXITIES:
 ax.set(
     xlabel="1/β, the temperature of a point",
     ylabel="its perplexity",
-    title="some points; dotted: the five perplexities",
+    title="some points; dotted: the perplexities of the maps",
 )
 _, beta = solve(points, 15)
 bars.hist(np.log10(1 / beta), bins=20, color=BLUE)
@@ -390,7 +390,7 @@ assert np.abs(by_engine - tsne_gradient(y, p)).max() < 1e-14
 few = points[:60]
 p = symmetric(solve(few, 10)[0])
 compared = []
-for seed in range(3):
+for seed in range(3 if FULL else 1):
     theirs = TSNE(perplexity=10, init="random", method="exact", random_state=seed).fit(few)
     ours = float(cost(theirs.embedding_.astype(float), p))
     compared.append((theirs.kl_divergence_, ours))
@@ -429,7 +429,7 @@ for costs, _ in runs:
     axs[4].plot(np.arange(5, 601, 5), costs, lw=1, color=BLUE, alpha=0.7)
 axs[4].set(xlabel="step", ylabel="cost", title="five seeds; the factor\nfour ends at step 100", ylim=(0, None))
 ends = np.array([costs[-1] for costs, _ in runs])
-assert all(costs[-1] < 0.5 * costs[0] for costs, _ in runs) and ends.max() - ends.min() > 1e-4
+assert all(costs[-1] < 0.5 * costs[0] for costs, _ in runs) and np.diff(np.sort(ends)).min() > 1e-5
 assert agreement(runs[0][1][600], digit[:60]) > 1.5 * agreement(runs[0][1][0], digit[:60])
 show(
     figure,
@@ -442,12 +442,12 @@ show(
 # ### Five perplexities, three seeds, and a control
 #
 # From here on scikit-learn's TSNE makes the maps; it is the same objective, faster. **Trustworthiness** says whether
-# neighbours in the map are neighbours in the data: 1 if all are (Venna & Kaski 2001).
+# neighbours in the map are neighbours in the data: 1 if all are, about 0.5 for places at random (Venna & Kaski 2001).
 
 
 # %%
-def tsne(x, perplexity, seed):
-    model = TSNE(perplexity=perplexity, init="random", random_state=seed, max_iter=STEPS, n_jobs=1)
+def tsne(x, perplexity, seed, init="random"):
+    model = TSNE(perplexity=perplexity, init=init, random_state=seed, max_iter=STEPS, n_jobs=1)
     return model.fit_transform(x)
 
 
@@ -460,9 +460,10 @@ for name, x in DATA.items():
             MAPS[name][perplexity, seed] = (places, trustworthiness(x, places, n_neighbors=5))
 
 # %%
-figure, axs = plt.subplots(5, 5, figsize=(10.5, 11.5), layout="constrained")
 panel_rows = [("learned features", seed, digit, f"seed {seed}") for seed in MAP_SEEDS]
 panel_rows += [("learned features", 0, shuffled, "control: labels shuffled"), ("noise", 0, digit, "control: noise")]
+lines, across = len(panel_rows), len(PERPLEXITIES)
+figure, axs = plt.subplots(lines, across, figsize=(2.1 * across, 2.3 * lines), layout="constrained")
 found = {}
 for line, (name, seed, labels, says) in zip(axs, panel_rows):
     for ax, perplexity in zip(line, PERPLEXITIES):
@@ -478,11 +479,11 @@ controls = [found[says, p_] for says in ("control: labels shuffled", "control: n
 false_trust = [found["control: noise", p_][1] for p_ in PERPLEXITIES]
 lowest = 0.95 if FULL else 0.85
 assert min(trust for _, trust in good) >= lowest > 0.82 > max(false_trust)
-assert min(a for a, _ in good) > 0.5 and max(a for a, _ in controls) < 0.25
+assert min(a for a, _ in good) > 0.5 and max(a for a, _ in controls) < (0.25 if FULL else 0.4)
 show(
     figure,
-    f"Maps differ with seed and perplexity; all of them keep neighbours (trust ≥ {lowest}), and no map of noise does",
-    f"Twenty-five maps. Learned features, three seeds: agreement {100 * min(good)[0]:.0f} to {100 * max(good)[0]:.0f} per cent, "
+    f"Maps differ with seed and perplexity; all of them keep neighbours (trust ≥ {lowest}), maps of noise far less",
+    f"{axs.size} maps. Learned features, {len(MAP_SEEDS)} seeds: agreement {100 * min(good)[0]:.0f} to {100 * max(good)[0]:.0f} per cent, "
     f"trustworthiness {min(t for _, t in good):.2f} to {max(t for _, t in good):.2f}. Shuffled labels on the same maps, and noise: "
     f"agreement at most {100 * max(controls)[0]:.0f} per cent. Noise: trustworthiness {min(false_trust):.2f} to {max(false_trust):.2f}.",
 )
@@ -499,18 +500,23 @@ for name in DATA:
             line.append(f"{middle:.{digits}f} ± {half:.{digits}f}")
     rows.append(line)
 display(
-    table(["mean over 3 seeds, 95 %", "trust, perplexity 5", "agree, %", "trust, perplexity 30", "agree, %"], rows),
+    table([f"mean over {len(MAP_SEEDS)} seeds, 95 %", "trust, perplexity 5", "agree, %", "trust, perplexity 30", "agree, %"], rows),
 )
 
 # %% [markdown]
 # Read the table with care. Maps of raw pixels and of an untrained encoder are nearly as trustworthy as those of learned
-# features: **trust says that the map is true to its data, not that the data are good.** And the three copies of an image
-# are neighbours of each other, so even raw pixels agree by far more than chance.
+# features: **trust says that the map is true to its data, not that the data are good.** Raw pixels agree by far more than
+# chance too: images of a digit that are turned alike have like pixels. It is not the copies, which are turned otherwise: of
+# the five nearest neighbours of an image only a few are its copies. See also the column *turn* further down.
 
 # %%
 for name in ("raw pixels", "untrained encoder"):
     assert np.mean([MAPS[name][30, seed][1] for seed in MAP_SEEDS]) > lowest - 0.02
     assert min(agreement(MAPS[name][30, seed][0], digit) for seed in MAP_SEEDS) > 2 * by_chance
+source = np.tile(np.arange(len(chosen)), 3)  # the image that a copy was made of
+copies = {name: agreement(DATA[name], source) for name in DATA}
+print("of the five nearest neighbours in the data, copies:", {name: f"{100 * a:.0f} %" for name, a in copies.items()})
+assert copies["raw pixels"] < (0.1 if FULL else 0.4)
 
 # %% [markdown]
 # ### What a map does not show
@@ -609,16 +615,24 @@ show(
 
 # %% [markdown]
 # So this sentence is **FALSE**: *distances between t-SNE clusters keep their order.* How often did they, with A and B
-# twelve apart, and C sixty from B?
+# twelve apart, and C sixty from B? All maps here start at random places. A start from PCA keeps the order more often, the
+# distances no better.
 
 # %%
 kept_order = {
     where: int(sum(order_kept(kept_maps["distances", where, seed]) for seed in range(SEEDS)))
     for where in ["data", *TRIED]
 }
+from_pca = [
+    tsne(three_on_a_line(np.random.default_rng([7, seed])), 30, seed, init="pca") for seed in range(SEEDS if FULL else 1)
+]
+ratios = [distance_ratio(z) for z in from_pca]
+kept_order["30, start from PCA"] = int(sum(map(order_kept, from_pca)))
 print(f"A and B are the nearest pair, of {SEEDS} seeds:", kept_order)
+print(f"BC : AB from a start from PCA, at perplexity 30: {min(ratios):.2f} to {max(ratios):.2f}; in the data about 5")
 assert kept_order["data"] == SEEDS
-assert min(kept_order[p_] for p_ in TRIED) < SEEDS
+assert min(kept_order[p_] for p_ in TRIED) < SEEDS and max(ratios) < 2
+assert kept_order["30, start from PCA"] > kept_order[30] or not FULL
 
 # %% [markdown]
 # ### Two numbers instead of a picture
@@ -659,7 +673,7 @@ def path(name, seed):
     optimizer = mc.optim.Adam(parameters, lr=3e-3)
     seen, held = train.images, test.images
     if name == "NT-Xent on noise":
-        seen, held = shuffled_pixels(seen, seed), shuffled_pixels(held, seed)
+        seen = shuffled_pixels(seen, seed)  # what it is measured on stays real
     held = mc.data.two_views(held, view, np.random.default_rng(99))
     walked = []
 
@@ -680,11 +694,11 @@ def path(name, seed):
     return np.array(walked), encoder
 
 
-DRAWS = 5
+DRAWS = 5 if FULL else 2
 
 
 def few_labels(seed):
-    """One labelled image of each digit, drawn five times; the same for all rows."""
+    """One labelled image of each digit, drawn DRAWS times; the same for all rows."""
     return [mc.data.few_labels(train.labels, 1, np.random.default_rng([seed, draw])) for draw in range(DRAWS)]
 
 
@@ -752,7 +766,7 @@ for k, name in enumerate(order):
     bars.errorbar(stats[name][0], k, xerr=stats[name][1] if FULL else None, color="black", capsize=2, lw=1)
 bars.set_yticks(range(len(order)), order)
 bars.invert_yaxis()
-bars.set(xlim=(0, 100), xlabel="test accuracy, %", title="linear probe, 1 label a class" + (", 95 %" if FULL else ""))
+bars.set(xlim=(0, 100), xlabel="test accuracy, %", title="with 1 label a class" + (", 95 %" if FULL else ""))
 end = {name: walked[:, -1].mean(axis=0) for name, walked in paths.items()}
 gain = np.array(probes["NT-Xent"]) - np.array(probes["NT-Xent on noise"])
 assert (paths["alignment alone"][:, -1] > -0.1).all() and end["alignment alone"][0] < 0.01  # it collapses
@@ -760,13 +774,14 @@ assert (
     end["uniformity alone"][1] < end["sum of both"][1] < end["NT-Xent"][1]
     and end["uniformity alone"][0] > 2 * end["NT-Xent"][0]
 )
-assert end["NT-Xent on noise"][1] < -2  # spread as well as that of real digits
+assert end["NT-Xent on noise"][1] < -1.5  # spread, though no digit was seen
 if FULL:
+    assert end["NT-Xent on noise"][1] < end["NT-Xent"][1] and end["NT-Xent on noise"][0] > 1.3 * end["NT-Xent"][0]
     assert (gain > 0).all() and gain.mean() > mc.evaluate.t_interval(gain)[1]
     assert stats["NT-Xent"][0] > stats["alignment alone"][0] and stats["NT-Xent"][0] > stats["uniformity alone"][0]
 show(
     figure,
-    "Each loss has its own way through the plane; where a path ends does not say what was learned",
+    "Each loss has its own way through the plane; the spread at its end does not say what was learned",
     f"Paths of {SEEDS} seeds each. Alignment and uniformity at the end: "
     + "; ".join(f"{name} {a:.2f} and {u:.2f}" for name, (a, u) in end.items())
     + ". Probe accuracy: "
@@ -775,11 +790,11 @@ show(
 )
 
 # %% [markdown]
-# Alignment alone collapses at once: all embeddings equal, both numbers 0. Uniformity alone drives partners apart.
-# The control spreads over the sphere like the real run, though no digit is in it. So the plane tells
-# **how** a loss is met, and only a probe tells **what for**. (Trained on noise, the encoder is not useless: it is a little
-# better than untrained. Why, this figure does not say. *Labels alone* was trained on the first of the five draws, hence
-# its wide interval.)
+# Alignment alone collapses at once: all embeddings equal, both numbers 0. Uniformity alone drives partners apart. The
+# control never saw a digit, yet it spreads the digits over the sphere as well as the real run does; only their partners
+# stay further apart. So the plane tells **how** a loss is met, and only a probe tells **what for**. (Trained on noise, the
+# encoder is not useless: it is a little better than untrained. Why, this figure does not say. *Labels alone* is no probe:
+# the whole encoder was trained on the labels, the first of the five draws only, hence its wide interval.)
 #
 # ### Very many negatives
 #
@@ -867,7 +882,7 @@ NOTES = {
     "raw pixels": "64 pixels, no network.",
     "turn": "Turned by 20 degrees to the left, not at all, or to the right.",
     "even or odd": "A class that no shape tells: but who knows the digit, knows this too.",
-    "labels shuffled": "Another control: the same digits, given to other images.",
+    "labels shuffled": "Another control: digits given to other images; the three copies of an image keep one.",
 }
 maps = embedding_maps(MAPS, COLOURS, NOTES)
 assert len(maps.page()) < 500_000
@@ -983,8 +998,8 @@ show(
 #
 # 1. In a map, cluster A lies twice as far from B as from C. Which of the two is nearer in the data?
 # 2. All features are multiplied by 10. How does the t-SNE objective change at the same perplexity?
-# 3. Somebody reports the uniformity of 100 embeddings as −4.6. They spread over a sphere with very many dimensions. How do
-#    you see at once that the diagonal was counted?
+# 3. Somebody reports the uniformity at t = 20 of 100 embeddings as −4.6. They spread over a sphere with very many dimensions.
+#    How do you see at once that the diagonal was counted?
 
 # %%
 print(
@@ -1025,8 +1040,8 @@ table(
 # | claim | verdict | decided by |
 # |---|---|---|
 # | S10: the model learns representations that mean something for discriminative tasks | under conditions: the views must keep what the labels ask for, and the data must have it; the same loss on noise spreads as well and helps less | *Two numbers instead of a picture*: the bars |
-# | S22: the loss maximises the similarity of positives and minimises **all** negative similarities | imprecise: negatives cannot all be at −1; at the optimum each has cosine −1/(N − 1), and with many of them the loss asks for an even spread | the cell below, *Very many negatives* |
-# | S23: by minimising it the model learns useful features | under conditions: a path that ends well in the plane says nothing about use | the control in the plane |
+# | S22: the loss maximises the similarity of positives and minimises **all** negative similarities | imprecise: negatives cannot all be at −1; in at least N − 1 dimensions each has cosine −1/(N − 1) at the optimum, and with many of them the loss asks for an even spread | the cell below, *Very many negatives* |
+# | S23: by minimising it the model learns useful features | under conditions: an even spread says nothing about use | the control in the plane |
 #
 # The article shows no picture of embeddings. If you do: put a control beside it, write a number above it, and say how many
 # seeds you looked at.
@@ -1034,7 +1049,7 @@ table(
 # %%
 n = 4
 a, b = (mc.tensor(np.random.default_rng(seed).standard_normal((n, 8))) for seed in (20, 21))
-for _ in range(4000):
+for _ in range(1000):
     _, (ga, gb) = mc.value_and_grad(lambda a, b: mc.nt_xent(a, b, 0.5), a, b)
     a.data, b.data = a.data - 2.0 * ga, b.data - 2.0 * gb
 u = mc.normalize(np.concatenate([a.data, b.data]))

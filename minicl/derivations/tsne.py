@@ -131,5 +131,6 @@ D.false(
     "lost and invented neighbours cost the same",
     C,
     Sum(Sum(q[i, k] * log(q[i, k] / p[i, k]), k, k != i), i),
-    "The cost weighs by p. A neighbour that the map loses is dear, one that it invents is cheap: hence clumps in noise.",
+    "The cost weighs by p. A neighbour that the map loses is dear, one that it invents is cheap: so a map may show "
+    "neighbours that are none.",
 )
