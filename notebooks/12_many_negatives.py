@@ -44,6 +44,7 @@ from IPython.display import display
 from scipy.stats import t as student
 
 import minicl as mc
+from minicl.losses import blocked
 from minicl.viz import BLUE, GREEN, GREY, ORANGE, RED, momentum_queue, show, style, table
 
 FULL = os.environ.get("MINICL_PROFILE", "fast") == "full"
@@ -59,8 +60,8 @@ style()
 # - **A.** A small network (784-512-256-128) must compare one query with one more negative. How many times more work is it to
 #   encode that negative than to compare with it?
 # - **B.** MoCo's key encoder keeps m = 0.999 of itself in each step. How old is it on average, in steps?
-# - **C.** A batch does not fit. You cut it into 4 parts, take the loss of each part, and add up the gradients. By how many
-#   per cent is the sum off?
+# - **C.** A batch does not fit. You cut it into 4 parts, take the loss of each part, and the mean of the 4 gradients. By how
+#   many per cent is it off?
 # - **D.** A queue starts with zeros in all its slots. What share of the queries finds its key at the first step?
 
 # %%
@@ -82,26 +83,40 @@ print(f"encode: {encode:,} MACs      compare: {compare} MACs      ratio: {encode
 assert round(encode / compare) == 4416
 
 
-def row(name, negatives, encoded, scores, stored):
-    return [name, f"{negatives:,}", f"{encoded * encode:.1e}", f"{scores * compare:.1e}", f"{stored * compare:.1e}"]
+def row(name, negatives, images, passes, scores, stored):
+    """`passes` for an image: 3 for a view with its graph, 1 for a view without."""
+    costs = f"{images * passes * encode:.1e}", f"{scores * compare:.1e}", f"{stored * compare:.1e}" if stored else "0"
+    return [name, f"{negatives:,}", *costs, f"{passes * encode:.1e}"]
 
 
 many = 65_536
 saved = 3 * (many + 2) / (4 * 256)
-print(f"encoded for {many:,} negatives: {saved:.0f} times less with a queue")
+print(f"encoded in a step with {many:,} negatives: {saved:.0f} times less with a queue")
+print(f"encoded for each image that is learned from: {6 / 4:.1f} times less")
+crossing = (3 * encode - WIDTHS[0] * WIDTHS[1]) / (3 * compare) / 2  # the first layer needs no gradient for the pixels
+print(f"from N = {crossing:,.0f} images on, comparing all 2N views takes more MACs than encoding them")
 table(
-    ["one step", "negatives of a query", "MACs to encode", "MACs to compare", "numbers remembered"],
     [
-        row("SimCLR, 256 images", 510, 2 * 256 * 3, 512**2 * 3, 0),
-        row("SimCLR with as many negatives as the queue below", many, 3 * (many + 2), (many + 2) ** 2 * 3, 0),
-        row("memory bank of 60,000 images, 256 in a batch", 59_999, 256 * 3, 256 * 60_000 * 3, 60_000),
-        row("MoCo, K = 65,536, 256 images", many, 256 * 3 + 256, 256 * (many + 1) * 3, many),
+        "one step",
+        "negatives of a query",
+        "MACs to encode",
+        "MACs to compare",
+        "numbers remembered",
+        "MACs to encode, an image of the batch",
+    ],
+    [
+        row("SimCLR, 256 images", 510, 256, 6, 512**2 * 3, 0),
+        row("SimCLR, as many negatives as the queue below", many, (many + 2) // 2, 6, (many + 2) ** 2 * 3, 0),
+        row("memory bank of 60,000 images, 256 in a batch", 59_999, 256, 3, 256 * 60_000 * 3, 60_000),
+        row("MoCo, K = 65,536, 256 images", many, 256, 4, 256 * (many + 1) * 3, many),
     ],
 )
 
 # %% [markdown]
-# So for a *given* number of negatives, memory saves nearly all of the encoding: nothing is encoded but the batch. What
-# it does not save is the comparing of each query with each negative. That is a model. Here is the clock beside it.
+# So for a *given* number of negatives, memory makes a **step** small: nothing is encoded but the batch. It does not save
+# the comparing of each query with each negative. And it hardly saves encoding in an **epoch** (the last column): in a large
+# batch each encoded view is a query too, and a negative of thousands of others at once. What memory spares you is the
+# large batch. That is a model. Here is the clock beside it.
 
 
 # %%
@@ -133,9 +148,9 @@ sizes, measured = np.array(sizes), {name: np.array(t) for name, t in measured.it
 model = {"encode": 2 * sizes * (3 * encode - WIDTHS[0] * WIDTHS[1]), "compare": 3 * (2 * sizes) ** 2 * compare}
 rate = model["encode"].sum() / measured["encode"].sum()  # MACs a second
 slope = {name: np.polyfit(np.log(sizes[1:]), np.log(t[1:]), 1)[0] for name, t in measured.items()}
-figure, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
-for (name, color), words in zip([("encode", BLUE), ("compare", ORANGE)], ["encoder", "NT-Xent, all scores at once"]):
-    ax.loglog(sizes, 1e3 * model[name] / rate, color=color, ls=":", label=f"{words}: MACs / rate of the encoder")
+figure, ax = plt.subplots(figsize=(9, 3.8), layout="constrained")
+for (name, color), words in zip([("encode", BLUE), ("compare", ORANGE)], ["encoder", "NT-Xent"]):
+    ax.loglog(sizes, 1e3 * model[name] / rate, color=color, ls=":", label=f"{words}: by its MACs")
     ax.loglog(
         sizes,
         1e3 * measured[name],
@@ -148,7 +163,8 @@ for (name, color), words in zip([("encode", BLUE), ("compare", ORANGE)], ["encod
 ax.set(
     xlabel="images N in the batch (2N views)",
     ylabel="ms of processor time",
-    title=f"forwards and backwards, float32, one thread, least of {5 if FULL else 3}",
+    title=f"forwards and backwards, all scores at once, float32, one thread, least of {5 if FULL else 3}\n"
+    "dotted: MACs / the rate of the encoder",
 )
 ax.set_xticks(sizes, sizes)
 ax.minorticks_off()
@@ -164,8 +180,8 @@ show(
 )
 
 # %% [markdown]
-# **So far.** A remembered negative is thousands of times cheaper than an encoded one. But scores grow like N²; soon they
-# are what does not fit.
+# **So far.** One encoding costs as much as thousands of comparisons. But comparisons grow like N²: in a large batch they
+# cost more than the encoder, and soon they are what does not fit.
 #
 # ### Two memories that are often confused
 #
@@ -257,7 +273,7 @@ by_formula = {
         )
     ),
 }  # fmt: skip
-age = np.maximum(momenta / (1 - momenta), 0.2)
+age = momenta / (1 - momenta)
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 for name, color, words in [
     ("lag", RED, "lag: to the query encoder"),
@@ -266,10 +282,12 @@ for name, color, words in [
     ax.plot(age, by_formula[name], color=color, lw=1, label=words)
     ax.plot(age, found[name], "o", ms=5, color=color)
     assert np.abs(np.array(found[name]) / np.maximum(by_formula[name], 1e-12) - 1)[momenta > 0].max() < 0.12
-ax.set_xscale("log")
-ax.set_xticks(age, [f"{a:.3g}\nm = {m:g}" for a, m in zip(momenta / (1 - momenta), momenta)], fontsize=8)
+ax.set_xscale("symlog", linthresh=1)  # from 0 to 1 as it is, then logarithmic
+ax.set_xticks(age, [f"{a:.3g}\n{m:g}" for a, m in zip(age, momenta)], fontsize=8)
 ax.minorticks_off()
-ax.set(xlabel="mean age m / (1 − m) of the key encoder, in steps", ylabel="distance (root of the mean square)")
+ax.set(
+    xlabel="mean age m / (1 − m) of the key encoder, in steps; below it m", ylabel="distance (root of the mean square)"
+)
 ax.set_title(f"random walk of the query encoder in {d} dimensions, 3 walks of {steps} steps")
 ax.legend(frameon=False, loc="center left")
 assert (np.diff(found["lag"]) > 0).all() and (np.diff(found["drift"]) < 0).all()
@@ -313,7 +331,7 @@ def cosine(a, b):
 
 
 K, B = 1024, 32
-STALE_SEEDS, STALE_EPOCHS = (3, 6) if FULL else (2, 3)
+STALE_SEEDS, STALE_EPOCHS = (3, 6) if FULL else (2, 3)  # few seeds: this costs
 momenta = [0.0, 0.9, 0.99, 0.999]
 by_age = {"key encoder": {}, "query encoder": {}}
 others = {"key encoder": {}, "query encoder": {}}  # the same with the next image in place of the own
@@ -343,13 +361,12 @@ figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constr
 ages = np.arange(1, K // B + 1)
 for ax, (name, curves) in zip(axes, by_age.items()):
     for m, color in zip(momenta, [RED, ORANGE, GREEN, BLUE]):
-        middle, width = np.mean(curves[m], axis=0), interval(curves[m])
-        ax.plot(ages, middle, color=color, label=f"m = {m:g}")
-        ax.plot(ages, np.mean(others[name][m], axis=0), color=color, ls=":", lw=1.2)
-        if FULL:
-            ax.fill_between(ages, middle - width, middle + width, color=color, alpha=0.15, lw=0)
+        ax.plot(ages, np.mean(curves[m], axis=0), color=color, lw=2, label=f"m = {m:g}")
+        ax.plot(ages, np.transpose(curves[m]), color=color, lw=0.6, alpha=0.5)
+        ax.plot(ages, np.mean(others[name][m], axis=0), color=color, ls=":", lw=1.6)
     ax.set(xlabel="age of the key (steps)", title=f"against the {name} of now", ylim=(-1.05, 1.05))
-axes[1].plot([], [], color=GREY, ls=":", label="another image")
+axes[1].plot([], [], color=GREY, lw=0.6, label="each seed")
+axes[1].plot([], [], color=GREY, ls=":", lw=1.6, label="another image")
 axes[0].set_ylabel("cos(stored key, made again)")
 axes[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 ends = {name: {m: np.mean(c, axis=0)[[0, -1]] for m, c in curves.items()} for name, curves in by_age.items()}
@@ -357,35 +374,40 @@ apart = {  # how much better an old key fits its own image than another
     name: {m: float(np.mean(np.array(by_age[name][m]) - others[name][m], axis=0)[-1]) for m in momenta}
     for name in by_age
 }
+spread = {m: interval(np.array(by_age["query encoder"][m]) - others["query encoder"][m])[-1] for m in momenta}
 in_keys, to_query = ends["key encoder"], ends["query encoder"]
 assert max(in_keys[0.0][1], in_keys[0.9][1]) < 0.8 < in_keys[0.99][1] < in_keys[0.999][1] and in_keys[0.999][1] > 0.99
 assert to_query[0.0][0] > 0.98 > to_query[0.9][0] > to_query[0.999][0]
 assert to_query[0.999][0] - to_query[0.999][1] < 0.1 and to_query[0.0][0] - to_query[0.0][1] > 0.5
-assert apart["query encoder"][0.99] > apart["query encoder"][0.0] + 0.2
+gap = np.array(by_age["query encoder"][0.0]) - others["query encoder"][0.0]
+assert np.abs(gap).max() < 0.05  # line and dots are one
+assert apart["query encoder"][0.99] > apart["query encoder"][0.999] + 0.2 > apart["query encoder"][0.9] + 0.2
 show(
     figure,
-    "Without momentum old keys are worthless; with it they are alike, but not what the query encoder says",
+    "For m = 0 old keys are worthless; for m = 0.99 they hold; for m = 0.999 too, but they lag far behind",
     f"Cosine of a stored key with the same image encoded now, against its age, after {STALE_EPOCHS} epochs, mean of {STALE_SEEDS} seeds"
-    + (" with 95 % intervals" if FULL else "")
-    + ". Newest and oldest key, against the key encoder: "
+    ". Newest and oldest key, against the key encoder: "
     + "; ".join(f"m = {m:g}: {a:.2f} and {b:.2f}" for m, (a, b) in in_keys.items())
     + ". Against the query encoder: "
     + "; ".join(f"m = {m:g}: {a:.2f} and {b:.2f}" for m, (a, b) in to_query.items())
     + ". How much larger it is for the oldest key than with another image: "
-    + "; ".join(f"m = {m:g}: {v:.2f}" for m, v in apart["query encoder"].items())
-    + ".",
+    + "; ".join(
+        f"m = {m:g}: {round(v, 2) + 0.0:.2f}" + (f" ± {spread[m]:.2f}" if FULL and spread[m] > 0.005 else "")
+        for m, v in apart["query encoder"].items()
+    )
+    + (" (95 % intervals)." if FULL else "."),
 )
 
 # %% [markdown]
-# Dotted: the cosine with *another* image. A key is of use only where its line lies above its dots.
+# Dotted: the cosine with *another* image. A key is of use only where its line lies above its dots. Thin: each seed.
 #
 # Look at m = 0: its line and its dots are one. All images lie in one place, and the place moves on, away from the old keys.
-# That is how the loss falls when all negatives are *old*: run away from them, whatever the image. m = 0.9 is hardly better.
-# At m = 0.99 the place of an image holds for the time that its key is in the queue.
+# That is how the loss falls when all negatives are *old*: run away from them, whatever the image. With m = 0.9 some of this
+# remains, and the seeds differ much. At m = 0.99 the place of an image holds for the time that its key is in the queue.
 #
-# A memory bank has no second encoder: its slots are made as for m = 0, and are up to a whole epoch old (here 42 steps and
-# more). It leans on something else: a slot is also the *positive* of its image, so each embedding is pulled to where its
-# image was.
+# A memory bank has no second encoder: each slot is what the query encoder of its time made of the image. When a slot is
+# overwritten it is one epoch old on average (here 42 steps), and at most two. It leans on something else: a slot is also
+# the *positive* of its image, so each embedding is pulled to where its image was.
 #
 # ### What to test in a momentum encoder
 #
@@ -448,11 +470,11 @@ display(KEYS["more negatives are less wrong"], KEYS["how much too small"], KEYS[
 
 # %% [markdown]
 # For M negatives the second order is $-V/2M$, where $V$ is the squared coefficient of variation of $e^{s/\tau}$. Take
-# similarities like those of random directions (normal, deviation 0.33), and measure.
+# similarities like those of random directions in about nine dimensions (normal, deviation 1/3), and measure.
 
 # %%
 rng = np.random.default_rng(0)
-similarities = 0.33 * rng.standard_normal(200_000)
+similarities = rng.standard_normal(200_000) / 3
 draws = 40_000 if FULL else 10_000
 counts = [2, 4, 8, 16, 32, 64, 128, 256]
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
@@ -474,10 +496,11 @@ ax.set_xticks(counts, counts)
 ax.minorticks_off()
 ax.set_title(f"{draws:,} draws for each dot, 95 % intervals")
 ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-assert bias[0.2][3] < 10 * bias[0.5][3]
+ax.set_ylim(bottom=1e-5)
+assert -bias[0.2][3] > 10 * -bias[0.5][3] and -predicted[0.2][0] > 2 * -bias[0.2][0]
 show(
     figure,
-    "Few negatives make the log-partition too small, by V/2M; a low temperature needs many",
+    "Few negatives make the log-partition too small, by V/2M where small; a low τ needs many",
     "Bias against the number of negatives. "
     + "; ".join(
         f"τ = {tau:g}: " + ", ".join(f"{b:.4f} at M = {c}" for b, c in zip(v[1::2], counts[1::2]))
@@ -487,6 +510,9 @@ show(
 )
 
 # %% [markdown]
+# That is a fault of the *value*. What more negatives do for what is learned is another question: it is measured at the end
+# of this part.
+#
 # ### A row of scores that is never there as a whole
 #
 # Now the other way: no memory of the past, but a batch that is truly large. The first thing that does not fit is the
@@ -549,7 +575,7 @@ assert worst < 1e-12
 # ### A gradient in two passes
 #
 # The second thing that does not fit is the encoder's graph: all activations of all 2N views. Cutting the batch into parts
-# and adding up the gradients is the habit from classification. Here it is **wrong**, because every view is a negative of
+# and averaging the gradients is the habit from classification. Here it is **wrong**, because every view is a negative of
 # the others. What is right is to cut the *chain rule*.
 
 # %%
@@ -610,23 +636,15 @@ for seed in range(SEEDS):
     )
 errors = {name: np.array(e) for name, e in errors.items()}
 figure, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
-for (name, e), color, marker in zip(errors.items(), [RED, BLUE, GREEN], "oo+"):
-    middle, width = np.maximum(e, 1e-17).mean(axis=0), interval(np.maximum(e, 1e-17))
-    ax.errorbar(
-        cuts,
-        middle,
-        np.minimum(width, 0.9 * middle) if FULL else None,
-        color=color,
-        marker=marker,
-        ms=6,
-        capsize=3,
-        label=name,
-    )
-ax.set(xscale="log", yscale="log", xlabel="parts", ylabel="relative error of the gradient", ylim=(3e-18, 5))
-ax.set_xticks(cuts, cuts)
+for (name, e), color, look in zip(errors.items(), [RED, BLUE, GREEN], [("o", 5), ("o", 5), ("x", 11)]):
+    ax.plot(cuts[1:], e[:, 1:].mean(axis=0), color=color, marker=look[0], ms=look[1], label=name)
+    ax.plot(cuts[1:], e[:, 1:].T, "_", color=color, ms=12)
+ax.set(xscale="log", yscale="log", xlabel="parts", ylabel="relative error of the gradient", ylim=(1e-17, 5))
+ax.set_xticks(cuts[1:], cuts[1:])
 ax.minorticks_off()
-ax.set_title(f"N = {N} digits, τ = 0.1, float64, {SEEDS} seeds" + (", 95 % intervals" if FULL else ""))
+ax.set_title(f"N = {N} digits, τ = 0.1, float64, untrained network, {SEEDS} seeds (strokes) and their mean")
 ax.legend(frameon=False, loc="center right")
+assert not any(e[:, 0].any() for e in errors.values())  # one part is the whole: all errors are 0
 naive = errors["parts by themselves"].mean(axis=0)
 assert max(errors["two passes"].max(), errors["mc.train.cached_gradient"].max()) < 1e-12
 assert (errors["parts by themselves"][:, 1:] > 0.02).all() and (np.diff(naive) > 0).all()
@@ -635,6 +653,7 @@ show(
     "Two passes give the gradient of the whole batch; parts by themselves give another one",
     "Relative error against the number of parts. Parts by themselves: "
     + ", ".join(f"{c}: {100 * e:.0f} %" for c, e in zip(cuts, naive))
+    + (f" (± {100 * interval(errors['parts by themselves'])[-1]:.0f}, a 95 % interval)" if FULL else "")
     + f". Two passes: at most {errors['two passes'].max():.0e}; the library's: at most {errors['mc.train.cached_gradient'].max():.0e}.",
 )
 
@@ -653,7 +672,10 @@ else:
     raise AssertionError("a network with BatchNorm was taken")
 
 # %% [markdown]
-# The price is one more forward pass. What does it buy? The peak of memory in one step, measured by `tracemalloc`:
+# The price is one more forward pass. What does it buy? The peak of memory in one step, measured by `tracemalloc`, with the
+# library's own two: `method="blocked"`, and `mc.train.cached_gradient`. One setting is changed. To save time, "blocked"
+# keeps its blocks for the way back as long as they need no more than `KEEP` = 256 MiB together. Here it may keep none, as
+# for a batch so large that they need more.
 
 
 # %%
@@ -670,36 +692,27 @@ def peak(step):
 net = network(WIDTHS)
 
 
-def streamed(z):
-    value, dz = nt_xent_streamed(*np.split(z, 2), 0.5)
-    return np.concatenate(dz)
-
-
-def step_naive(x):
-    mc.grad(mc.nt_xent(*mc.split(net(x), 2), 0.5, method="composed"), net.parameters())
-
-
-def step_blocked(x):
-    z = net(x)
-    mc.grad(z, net.parameters(), streamed(z.data))
-
-
-def step_cached(x, rows=256):
-    with mc.no_grad():
-        z = np.concatenate([net(x[a : a + rows]).numpy() for a in range(0, len(x), rows)])
-    dz, total = streamed(z), [np.zeros_like(p.data) for p in net.parameters()]
-    for a in range(0, len(x), rows):
-        for sum_, own in zip(total, mc.grad(net(x[a : a + rows]), net.parameters(), dz[a : a + rows])):
-            sum_ += own
+def loss_by(method):
+    return lambda z: mc.nt_xent(*mc.split(z, 2), 0.5, method=method)
 
 
 sizes = np.array([256, 512, 1024, 2048] if FULL else [256, 512, 1024])
-STEPS = {"all at once": step_naive, "scores in blocks": step_blocked, "scores in blocks, encoder in parts": step_cached}
+STEPS = {
+    "all at once": lambda x: mc.grad(loss_by("composed")(net(x)), net.parameters()),
+    "scores in blocks": lambda x: mc.grad(loss_by("blocked")(net(x)), net.parameters()),
+    "scores in blocks, encoder in parts": lambda x: mc.train.cached_gradient(
+        net, x, loss_by("blocked"), chunk_size=256
+    ),
+}
 peaks = {name: [] for name in STEPS}
-for n in sizes:
-    x = np.random.default_rng(0).random((2 * n, 784), dtype=np.float32)
-    for name, step in STEPS.items():
-        peaks[name].append(peak(lambda step=step, x=x: step(x)) / 2**20)
+kept, blocked.KEEP = blocked.KEEP, 0
+try:
+    for n in sizes:
+        x = np.random.default_rng(0).random((2 * n, 784), dtype=np.float32)
+        for name, step in STEPS.items():
+            peaks[name].append(peak(lambda step=step, x=x: step(x)) / 2**20)
+finally:
+    blocked.KEEP = kept
 peaks = {name: np.array(p) for name, p in peaks.items()}
 activations = 2 * sizes * sum(WIDTHS[1:]) * 4 / 2**20
 scores = (2 * sizes) ** 2 * 4 / 2**20
@@ -725,9 +738,10 @@ assert (
 assert (
     peaks["all at once"][-1] > 2 * peaks["scores in blocks"][-1] > 3 * peaks["scores in blocks, encoder in parts"][-1]
 )
+assert kept == 2**28
 show(
     figure,
-    "All at once grows like N²; blocks make it N; encoding in parts makes it small",
+    "All at once grows like N²; with blocks it grows like N; encoding in parts halves what is left",
     "Peak memory against N. "
     + ". ".join(f"{name}: " + ", ".join(f"{v:.0f} MiB at {n}" for v, n in zip(p, sizes)) for name, p in peaks.items())
     + f". From {sizes[-2]} to {sizes[-1]} images: {growth['all at once']:.1f}, {growth['scores in blocks']:.1f} and "
@@ -735,7 +749,8 @@ show(
 )
 
 # %% [markdown]
-# What is left grows like N too, since the embeddings and their gradients of all views are kept; but they are small.
+# What is left grows like N too, since the embeddings of all views and their gradients are kept (those in the library a few
+# times, so that several threads can add to them).
 #
 # ### Several machines
 #
@@ -805,6 +820,7 @@ for ranks in (1, 2, 4):
     rows.append([ranks, f"{value:.12f}", f"{error:.0e}", *words])
 assert abs(lost[1, "own rows put back"][0] - 1) < 1e-12
 assert lost[4, "own rows put back"][0] < lost[2, "own rows put back"][0] < 0.98 and 0.45 < lost[4, "constant"][0] < 0.65
+assert all(cosine_ > 0.98 for _, cosine_ in lost.values())
 print(f"one process: {float(exact):.12f}")
 table(
     [
@@ -839,7 +855,7 @@ assert wrong_partner > float(exact) + 1
 # encoder, and the same encoder trained on the few labels alone stand beside them.
 
 # %%
-EPOCHS = 30 if FULL else 4
+EPOCHS = 20 if FULL else 4
 METHODS = {
     "SimCLR, N = 32": lambda s: mc.train.SimCLR(*nets(s), view, temperature=0.5, lr=3e-3, batch_size=32, seed=s),
     "memory bank, N = 32": lambda s: mc.train.MemoryBank(
@@ -895,8 +911,18 @@ for name, make in METHODS.items():
             results["untrained encoder"].append(accuracies([method.encode(x.images) for x in (train, test)], s))
         histories[name].append(method.fit(train.images, epochs=EPOCHS, progress=False).history)
         results[name].append(accuracies([method.encode(x.images) for x in (train, test)], s))
+
+# %%
 results["labels alone"] = [labels_alone(s) for s in range(SEEDS)]
 results = {name: np.array(r) for name, r in results.items()}
+
+
+def with_interval(values):
+    """The mean and, where seeds matter and there are enough, its 95 % interval."""
+    width = interval(values)
+    return f"{values.mean():.1f}" + (f" ± {width:.1f}" if FULL and width > 0 else "")
+
+
 COSTS = {  # candidates of a query, steps of the optimiser an epoch, forward passes and those with a graph for an image
     "SimCLR, N = 32": (63, 42, "2, both with a graph"),
     "memory bank, N = 32": (1347, 42, "1, with a graph"),
@@ -913,10 +939,7 @@ table(
         "steps an epoch",
         "passes for an image",
     ],
-    [
-        [name, *(f"{m:.1f} ± {w:.1f}" for m, w in zip(r.mean(axis=0), interval(r))), *COSTS.get(name, ("–", "–", "–"))]
-        for name, r in results.items()
-    ],
+    [[name, *map(with_interval, r.T), *COSTS.get(name, ("–", "–", "–"))] for name, r in results.items()],
 )
 
 # %%
@@ -937,29 +960,37 @@ gain = {name: results[name] - results["untrained encoder"] for name in METHODS}
 if FULL:
     assert all(g[:, 0].mean() > interval(g[:, 0]) for g in gain.values())  # each method: the interval lies above 0
     assert all(g[:, 1].mean() > 0 for g in gain.values())
-    assert results["large batch, N = 512"][:, 1].mean() < results["SimCLR, N = 32"][:, 1].mean() + 1
+    assert all(r[:, 2].mean() <= results["raw pixels"][:, 2].mean() for r in results.values())  # with all labels
+    for name in ("MoCo, N = 32, K = 1024", "large batch, N = 512"):  # against SimCLR, seed by seed, in both columns
+        more = (results[name] - results["SimCLR, N = 32"])[:, :2]
+        assert (more.mean(axis=0) < 0).all() and (more.mean(axis=0) + interval(more) < 1).all()
 else:
     assert gain["SimCLR, N = 32"][:, 0].min() > 0
+    assert gain["memory bank, N = 32"][:, 0].mean() < gain["SimCLR, N = 32"][:, 0].mean() - 5
 show(
     figure,
-    "All four learn from unlabelled digits; sixteen times the candidates bring no gain at equal epochs",
+    "All four learn from unlabelled digits; sixteen times the candidates bring no gain at equal epochs"
+    if FULL
+    else f"A short run: {EPOCHS} epochs are enough for SimCLR to learn something, and too few for the memory bank",
     "Accuracy with 1 and with 5 labels a class: "
     + "; ".join(f"{name}: {r[:, 0].mean():.0f} and {r[:, 1].mean():.0f}" for name, r in results.items())
     + " per cent.",
 )
 
 # %% [markdown]
-# Read it with care. The batch of 512 has many candidates and **few steps**: two an epoch, where the small batches have 42.
-# On this small task the steps matter more. More negatives are not better in themselves; whether they are worth it is
-# something to measure at equal cost. The memory bank starts slowly: its slots are noise at first, each is written once an
-# epoch, and each is the positive of its own image too.
+# This is about the full run (20 epochs); a fast one is too short for it. Read it with care. The batch of 512 has many candidates and **few steps**: two an epoch, where the small batches have 42.
+# Two things differ at once, so this does not say which of them decides. It says that more negatives are not better in
+# themselves: whether they are worth it is something to measure, at equal cost. And with *all* labels nothing here beats the
+# raw pixels. The digits are an easy data set; learning without labels helps where labels are few.
+#
+# The memory bank starts slowly: its slots are noise at first, each is written once an epoch, and each is the positive of
+# its own image too. (Compare a row with itself only. The rows differ in how many candidates there are.)
 
 # %%
 found_after = {name: np.array([h["top1"] for h in histories[name]]).mean(axis=0) for name in METHODS}
+print("own key first, in %")
 for name, top1 in found_after.items():
-    print(
-        f"{name:24s} own key first, epoch 1: {100 * top1[0]:4.1f} %   epoch 4: {100 * top1[3]:4.1f} %   epoch {EPOCHS}: {100 * top1[-1]:4.1f} %"
-    )
+    print(f"{name:24s}" + "".join(f"   epoch {e}: {100 * top1[e - 1]:4.1f}" for e in sorted({1, 4, EPOCHS})))
 assert found_after["memory bank, N = 32"][3] < 0.05 < found_after["SimCLR, N = 32"][3]
 
 # %% [markdown]
@@ -1100,7 +1131,8 @@ for ax, k, label in ((axes[0], 0, "loss (nats)"), (axes[1], 1, "share with the o
     ax.axvline(full_at, color=GREY, ls=":", lw=1)
     ax.set(xlabel="step", ylabel=label)
 axes[0].axhline(collapse, color="black", ls="--", lw=0.8)
-axes[0].text(40, collapse, "collapse: log(K + 1)", va="bottom", fontsize=8)
+axes[0].text(84, collapse + 0.05, "all equal: log(K + 1)", va="bottom", ha="right", fontsize=8)
+axes[0].set_ylim(top=collapse + 0.6)
 axes[1].text(full_at, 0.6, " all slots hold keys", fontsize=8)
 axes[1].legend(frameon=False)
 for start in starts:
@@ -1112,11 +1144,11 @@ alike = (h @ h.T)[~np.eye(len(h), dtype=bool)].mean()
 print(f"mean cosine of two different images before training: {alike:.2f}")
 for start in ("zeros", "random directions"):
     assert first[start][1][0] == 1.0 and first[start][0][0] < 3 < first[start][0][full_at:].mean()
-    assert first[start][1][full_at:].mean() < 0.3
+    assert first[start][1][full_at:].mean() < 0.3 and first[start][0][10] > first[start][0][0] + 2
 assert first["keys"][1][0] < 0.3 and first["keys"][0][0] > 5 and alike > 0.5
 show(
     figure,
-    "Zeros and noise: a perfect first step, and a loss that is too low until all slots hold keys",
+    "Zeros and noise: a perfect first step, and a loss that is too low and rises as keys come in",
     "Loss and share of queries whose own key comes first, over two epochs, seed 0. At the first step: "
     + "; ".join(f"queue of {s}: {100 * first[s][1][0]:.0f} % and a loss of {first[s][0][0]:.2f}" for s in starts)
     + f". When all slots hold keys, after {full_at} steps: "
@@ -1129,8 +1161,8 @@ show(
 #
 # Neither is right. An empty slot has cosine 0 with every query, and a random direction has little more. But a network
 # that was not trained puts all images into a narrow cone, so a query has a large cosine with *every* key, that of the wrong
-# image too. So its own key is found against zeros and against noise, whatever it is. (Where embeddings are spread out,
-# noise is better than zeros: it is found by chance only.) The first K/B steps say little. Either fill the queue with keys
+# too. So its own key is found against zeros and against noise, whatever it is. (Noise is like real keys only where
+# embeddings are spread over all directions.) The first K/B steps say little. Either fill the queue with keys
 # first, or leave empty slots out of the loss, or look at no number before the queue is full. And **an accuracy of 100 % at
 # step 0 is a fault of the measurement**: nothing was learned yet.
 # </details>
@@ -1170,16 +1202,16 @@ table(
 #
 # | claim | verdict | decided by |
 # |---|---|---|
-# | S41: the cost is large because similarity with *all other samples* is needed | imprecise: "all others" are those of the batch, and the comparing is not what costs: encoding a negative is thousands of times the work of one comparison, until N² grows large | *What a negative costs* |
+# | S41: the cost is large because similarity with *all other samples* is needed | imprecise: "all others" are those of the batch. One comparison is thousands of times cheaper than one encoding, but there are N² of them: which of the two costs more depends on N and on the network | *What a negative costs* |
 # | S42: a memory bank keeps a queue of samples | wrong: a bank has a slot for each image; the queue is MoCo's | *Two memories that are often confused* |
-# | S43: it greatly reduces computation | under conditions: for a given number of negatives it saves the encoding; scores still cost B K d, and the price is staleness | the table of MACs; *How old is a momentum encoder?* |
+# | S43: it greatly reduces computation | under conditions: it saves encoding in a step with a given number of negatives, hardly any in an epoch; scores still cost B K d, and the price is staleness | the table of MACs; *How old is a momentum encoder?* |
 # | S44: a momentum encoder improves consistency, and is used instead of the current encoder | imprecise: it makes the keys only, gets no gradient, and buys consistency with lag | *What to test in a momentum encoder*, and the two figures before it |
 # | S45: large batches are used to improve efficiency | imprecise: they are used for more negatives (a smaller bias of the log-partition), and cost memory and steps | *How many negatives are enough?*, *A gradient in two passes*, the comparison |
 
 # %%
-assert encode > 1000 * compare  # S41
+assert encode > 1000 * compare and model["compare"][0] < model["encode"][0] and crossing < 2048  # S41
 assert len(bank) == 6 and len(queue.rows) == 4  # S42: in the table a slot for each of 6 images, and K = 4
-assert saved > 100  # S43
-assert to_query[0.999][0] < to_query[0.9][0] and in_keys[0.999][1] > in_keys[0.9][1]  # S44: lag, and consistency
+assert saved > 100 and 6 / 4 < 2  # S43: in a step, and in an epoch
+assert to_query[0.999][0] < to_query[0.99][0] and in_keys[0.999][1] > in_keys[0.99][1]  # S44: lag, and consistency
 assert abs(bias[0.5][-1]) < abs(bias[0.5][0]) / 50 and growth["all at once"] > 3  # S45: what is bought, and the price
 print("S41 to S45: decided as the table says")

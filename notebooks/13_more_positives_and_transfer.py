@@ -117,8 +117,8 @@ right.plot(near, 100 * inside, color=BLUE, label="inside: follows the softmax")
 right.axhline(50, color=ORANGE, label="outside: the same for all")
 right.set(
     xlabel="cosine of this positive (the other has 0)",
-    ylabel="share of the pull, %",
-    title="which of two positives is pulled, τ = 0.3",
+    ylabel="share of the target, %",
+    title="how the target is shared by two positives, τ = 0.3",
 )
 right.legend(frameon=False)
 assert (pairs[:, 0] < pairs[:, 1]).all() and np.abs(singles[:, 0] - singles[:, 1]).max() < 1e-12
@@ -128,16 +128,39 @@ show(
     figure,
     "Inside is never more than outside, and it gives far positives up",
     f"Left, all {len(pairs)} batches with three positives lie above the diagonal, by {gap:.2f} nats on average; those with one "
-    f"positive lie on it. Right, a positive at cosine −1 beside one at 0 gets {100 * inside[0]:.0f} per cent of the pull with "
+    f"positive lie on it. Right, a positive at cosine −1 beside one at 0 gets {100 * inside[0]:.0f} per cent of the target with "
     "the mean inside, and 50 per cent with the mean outside.",
 )
 
 # %% [markdown]
-# The shares on the right are slopes of the loss. With the mean outside, the slope is a softmax minus a target, as for a
-# cross-entropy, and the target is spread evenly over the positives:
+# The shares on the right are those of the *target*. The slope is the softmax minus the target, as for a cross-entropy.
+# Outside, the target is spread evenly over the positives; inside, it follows the softmax:
 
 # %%
-display(S["target"], S["slope of out"])
+display(S["target"], S["slope of out"], S["share of a positive"], S["slope of in"])
+
+# %% [markdown]
+# So the net pull on a positive is its target minus its probability. With the mean outside, a positive that already has
+# more than 1/n is even pushed away; with the mean inside never.
+
+# %%
+z, classes, tau = rng.standard_normal((12, 3)), np.arange(12) % 3, 0.3
+size = np.linalg.norm(z, axis=1, keepdims=True)
+u = z / size
+e, own = np.exp(u @ u.T / tau), (classes[:, None] == classes) & ~np.eye(12, dtype=bool)
+np.fill_diagonal(e, 0)
+p = e / e.sum(axis=1, keepdims=True)
+targets = {"out": own / own.sum(axis=1, keepdims=True), "in": e * own / (e * own).sum(axis=1, keepdims=True)}
+rows = []
+for form, target in targets.items():
+    slope = (p - target) / (tau * len(z))
+    along = (slope + slope.T) @ u  # each view is an anchor, and a candidate of the others
+    by_hand = (along - u * (u * along).sum(axis=1, keepdims=True)) / size
+    value, (gradient,) = mc.value_and_grad(lambda z, form=form: mc.losses.supcon(z, classes, tau, form), z)
+    assert np.abs(gradient - by_hand).max() < 1e-12 * np.abs(by_hand).max()
+    rows.append([form, f"{(p > target)[own].sum()} of {own.sum()}"])
+assert (p > targets["out"])[own].any() and not (p > targets["in"])[own].any()
+table(["mean", "positives that are pushed away, in a random batch"], rows)
 
 # %% [markdown]
 # ### Known cases
@@ -171,8 +194,8 @@ table(["form", "2 views − NT-Xent", "unique labels − NT-Xent", "loss with a 
 display(S["a perfect class costs nothing"], S["what a perfect class costs"], S["the floor"])
 
 # %% [markdown]
-# The positives compete for the softmax. Of n of them, each can have 1/n, and no more. So the loss of a run with other
-# numbers of positives cannot be compared, as the loss at another temperature cannot.
+# The positives compete for the softmax. There are n of them, and on average they have 1/n at most. So the loss of a run
+# with other numbers of positives cannot be compared, as the loss at another temperature cannot.
 
 # %%
 sizes = np.arange(1, 17)
@@ -279,8 +302,9 @@ def interval(values):
 
 
 def with_interval(values):
-    """Mean and interval of each column, as texts."""
-    return [f"{m:.1f} ± {w:.1f}" for m, w in zip(np.mean(values, axis=0), interval(values))]
+    """Mean and interval of each column, as texts; where the seed plays no part, there is no interval."""
+    means, halves = np.mean(values, axis=0), interval(values)
+    return [f"{m:.1f} ± {w:.1f}" if w > 1e-9 else f"{m:.1f} ± –" for m, w in zip(means, halves)]
 
 
 EPOCHS = 8 if FULL else 4
@@ -330,12 +354,13 @@ table_rows = [
     if V > 2 or name == "as many epochs"
 ]
 if FULL:
-    assert (gains["same work, smaller batch"].mean(axis=0)[:2] < 1.5).all()
+    same = gains["same work, smaller batch"]
+    assert (np.abs(same.mean(axis=0)) < interval(same))[0] and (same.mean(axis=0)[:2] < 1.5).all()
     assert (gains["same work, fewer steps"].mean(axis=0)[:2] < 0).all()
     assert (gains["as many epochs"] - gains["same work, fewer steps"]).mean(axis=0)[0] > 1
 show(
     figure,
-    "For the same work, more views win nothing here: V = 2 is as good",
+    f"For the same work, {'eight' if FULL else 'four'} views are no better than two here",
     f"Test accuracy against the number of views, with one and with five labels a class. The change from V = 2 to V = {most} "
     "with one label: "
     + "; ".join(f"{name} {g[:, 0].mean():+.1f} ± {interval(g[:, 0]):.1f} points" for name, g in gains.items())
@@ -346,8 +371,9 @@ show(
 table(["training", "work", "1 label a class, %", "5 labels, %", "kNN, %"], table_rows)
 
 # %% [markdown]
-# This is a small task, where two views are enough. What it shows is the way to ask. A table that has more views win "at the
-# same number of epochs" has let them work V/2 times as long.
+# This is a small task, and all runs are short: 80 steps at V = 2, and 20 at V = 8 with fewer steps. Longer runs may
+# differ. What the figure shows is the way to ask. A table that has more views win "at the same number of epochs" has let
+# them work V/2 times as long.
 #
 # ### Multi-crop
 #
@@ -363,7 +389,8 @@ except ValueError as error:
 
 # %% [markdown]
 # The same currency, pixels this time: two windows of 8 × 8, four of them, or two and four small ones of 4 × 4. All three
-# runs encode the same number of pixels.
+# runs encode the same number of pixels. The work is equal, the number of steps is not: 60, 30 and 40. Raw pixels under
+# the same probe stand beside them; no seed plays a part there, so they have no interval.
 
 # %%
 CROP_EPOCHS = 6
@@ -380,7 +407,7 @@ LAYOUTS = {
     "4 large": {"n_local": 0, "n_global": 4},
     "2 large + 4 small": {"n_local": 4, "local_size": 4, "local_area": (0.2, 0.5)},
 }
-cropped, cost = {}, {}
+cropped, cost, steps = {}, {}, {}
 for name, layout in LAYOUTS.items():
     runs = []
     for seed in range(SEEDS):
@@ -398,11 +425,19 @@ for name, layout in LAYOUTS.items():
         epochs = CROP_EPOCHS * 128 // method.pixels(images)
         runs.append(judged(method.fit(crop_images, epochs, progress=False)))
     cropped[name], cost[name] = np.array(runs), epochs * method.pixels(images)
+    steps[name] = epochs * (len(crop_images) // 128)
 assert len(set(cost.values())) == 1  # exactly the same work
-cropped["untrained"], cost["untrained"] = np.array(cropped["untrained"]), 0
+cropped["untrained"], cost["untrained"], steps["untrained"] = np.array(cropped["untrained"]), 0, 0
+flat = [x.reshape(len(x), -1) for x in (images, test.images)]
+pixels_alone = [
+    probe(flat, 1),
+    probe(flat, 5),
+    100 * mc.evaluate.knn(flat[0], labels, flat[1], test.labels, k=5),
+]
 table(
-    ["windows", "pixels encoded for each image", "1 label a class, %", "5 labels, %", "kNN, %"],
-    [[name, cost[name], *with_interval(values)] for name, values in cropped.items()],
+    ["windows", "pixels encoded for each image", "steps", "1 label a class, %", "5 labels, %", "kNN, %"],
+    [["raw pixels", 0, 0, *with_interval([pixels_alone] * 2)]]
+    + [[name, cost[name], steps[name], *with_interval(values)] for name, values in cropped.items()],
 )
 
 # %%
@@ -425,17 +460,23 @@ for ax, column, what in zip(axes, (0, 1), ("1 label", "5 labels")):
         title=f"probe with {what} a class, {SEEDS} seeds" + (", 95 % intervals" if FULL else ""),
     )
     ax.tick_params(axis="x", labelsize=8.5)
+    ax.axhline(pixels_alone[column], color=RED, ls="--", label="raw pixels")
+    ax.set_ylim(0, 92)
+axes[0].legend(frameon=False, loc="upper right")
 learned = {name: cropped[name] - cropped["untrained"] for name in LAYOUTS}
 if FULL:
     assert all(gain[:, 1].mean() > interval(gain[:, 1]) for gain in learned.values())
     paid = cropped["2 large + 4 small"] - cropped["2 large"]
-    assert (paid.mean(axis=0)[:2] < 1.0).all()
+    assert (paid.mean(axis=0)[:2] + interval(paid)[:2] < 0).all()
+    assert all(cropped[name][:, 1].mean() < pixels_alone[1] for name in LAYOUTS)
 show(
     figure,
-    "Every layout learns; at equal cost the small windows win nothing on 8 × 8 pixels",
+    "Every layout learns, none beats raw pixels with 5 labels, and the small windows lose",
     "Probe with one label a class: "
     + ", ".join(f"{name} {cropped[name][:, 0].mean():.1f} ± {interval(cropped[name][:, 0]):.1f}" for name in names)
-    + f" per cent. In each training {cost['2 large']} pixels are encoded for each image.",
+    + f", raw pixels {pixels_alone[0]:.1f} per cent. With five labels: "
+    + ", ".join(f"{name} {cropped[name][:, 1].mean():.1f} ± {interval(cropped[name][:, 1]):.1f}" for name in names)
+    + f", raw pixels {pixels_alone[1]:.1f}. In each training {cost['2 large']} pixels are encoded for each image.",
 )
 
 # %% [markdown]
@@ -489,7 +530,7 @@ show(
     figure,
     "Larger batches make false negatives certain, and not rarer",
     f"Left, the probability of at least one false negative rises to 1: for 10 classes it is {100 * p[0]:.0f} per cent at N = 8 "
-    f"and {100 * p[2]:.0f} at 32. Right, the share is 1/C at every N; counted on the digits it lies between "
+    f"and {100 * p[2]:.0f} at 32. Right, the share is 1/C at every N, for equal classes; else it is Σq², which is more. Counted on the digits it lies between "
     f"{100 * shares.mean(axis=1).min():.1f} and {100 * shares.mean(axis=1).max():.1f} per cent.",
 )
 
@@ -545,10 +586,10 @@ for m in M:
         errors[name].append([abs(g.mean() - wanted) / wanted, math.sqrt(np.mean((g - wanted) ** 2)) / wanted])
 errors = {name: 100 * np.array(values) for name, values in errors.items()}
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.5), layout="constrained", sharey=True)
-for ax, column, title in zip(axes, (0, 1), ("bias (below 2 %: chance of the drawn lists)", "root mean square error")):
+for ax, column, title in zip(axes, (0, 1), ("bias (below about 3 %: chance)", "root mean square error")):
     for (name, values), color in zip(errors.items(), (RED, BLUE, ORANGE, GREY)):
         ax.loglog(M, values[:, column], "o-", ms=3, color=color, label=name)
-    ax.set(xlabel="negatives, M", ylabel="error of the mean, %" if column == 0 else "", title=title, ylim=(0.1, 300))
+    ax.set(xlabel="negatives, M", ylabel="error of the mean, %" if column == 0 else "", title=title, ylim=(0.01, 300))
 axes[1].legend(frameon=False, fontsize=8.5, loc="lower left")
 bias = errors["mean over all negatives"][:, 0]
 assert bias.min() > 0.9 * np.median(bias) and bias.max() < 1.1 * np.median(bias)  # it does not fall
@@ -557,7 +598,7 @@ assert errors["oracle: own class left out"][-1, 1] < 0.1 * errors["oracle: own c
 one_partner = errors["cleared, η known"][-1, 1]
 show(
     figure,
-    "More negatives take the noise away and leave the bias; clearing takes away the bias",
+    "More negatives take the noise away and leave the bias; clearing with the right η takes away the bias",
     f"Error of the mean against the number of negatives, η = {eta}, τ = {tau}. The bias of the mean over all negatives stays at "
     f"{np.median(bias):.0f} per cent. Cleared with the right η the bias is {errors['cleared, η known'][-1, 0]:.1f} per cent at "
     f"M = {M[-1]}, but the root mean square error stays at {one_partner:.0f}, since one partner stands for the whole class. With "
@@ -567,11 +608,12 @@ show(
 # %% [markdown]
 # ### What false negatives cost
 #
-# Now in training. Four runs on the digits, alike in all but the loss:
+# Now in training. Five runs on the digits, alike in all but the loss:
 #
 # - **NT-Xent**: all other images are negatives;
 # - **debiased**: the same with the cleared mean, η = 0.1;
 # - **own class left out**: an oracle looks at the labels, and takes false negatives out of the denominator;
+# - **as many left out at random**: its control, the same code with shuffled labels;
 # - **SupCon**: looks at the labels too, and makes them positives.
 
 
@@ -605,19 +647,26 @@ z = np.random.default_rng(0).standard_normal((12, 4))
 assert abs(without_false_negatives(z, np.arange(6), 0.3) - mc.nt_xent(z, temperature=0.3)) < 1e-12
 assert without_false_negatives(z, np.arange(6) % 3, 0.3) < mc.nt_xent(z, temperature=0.3)
 
-METHODS = {"NT-Xent": mc.train.SimCLR, "debiased": Debiased, "own class left out": Oracle, "SupCon": mc.train.SupCon}
+RANDOM = "as many left out at random"
+METHODS = {
+    "NT-Xent": mc.train.SimCLR,
+    "debiased": Debiased,
+    RANDOM: Oracle,
+    "own class left out": Oracle,
+    "SupCon": mc.train.SupCon,
+}
 FALSE_EPOCHS = 15 if FULL else 5
 methods = {name: [] for name in METHODS}
 scores = {"raw pixels": [], "untrained": [], **{name: [] for name in METHODS}}
-flat = [x.reshape(len(x), -1) for x in (images, test.images)]
 for seed in range(SEEDS):
-    nearest = 100 * mc.evaluate.knn(flat[0], labels, flat[1], test.labels, k=5)
-    scores["raw pixels"].append([probe(flat, 1), probe(flat, 5), nearest])
+    scores["raw pixels"].append(pixels_alone)
+    shuffled = np.random.default_rng(99 + seed).permutation(labels)
     for name, kind in METHODS.items():
         method = kind(*networks(seed), view, temperature=0.5, lr=3e-3, batch_size=128, seed=seed)
         if name == "NT-Xent":
             scores["untrained"].append(judged(method))
-        methods[name].append(method.fit(images, FALSE_EPOCHS, labels=labels, progress=False))
+        told = shuffled if name == RANDOM else labels
+        methods[name].append(method.fit(images, FALSE_EPOCHS, labels=told, progress=False))
         scores[name].append(judged(method))
 scores = {name: np.array(values) for name, values in scores.items()}
 table(
@@ -632,7 +681,7 @@ table(
 # %%
 figure, ax = plt.subplots(figsize=(9, 3.4), layout="constrained")
 change = {name: scores[name][:, 0] - scores["NT-Xent"][:, 0] for name in scores if name != "NT-Xent"}
-order = ["raw pixels", "untrained", "debiased", "own class left out", "SupCon"]
+order = ["raw pixels", "untrained", "debiased", RANDOM, "own class left out", "SupCon"]
 ax.axvline(0, color=GREY, lw=1)
 for k, name in enumerate(order):
     color = {"own class left out": GREEN, "SupCon": BLUE, "debiased": ORANGE}.get(name, GREY)
@@ -649,17 +698,24 @@ ax.invert_yaxis()
 if FULL:
     assert (change["own class left out"] > 0).all() and (change["SupCon"] > 0).all()
     assert abs(change["debiased"].mean()) < 0.5 * change["own class left out"].mean()
+    assert abs((change["debiased"] - change[RANDOM]).mean()) < 0.25 * change["own class left out"].mean()
+    assert (change["own class left out"] > change[RANDOM]).all()
+    assert scores["raw pixels"][0, 2] > scores["NT-Xent"][:, 2].mean()
 show(
     figure,
-    "False negatives cost accuracy, and the debiased loss wins little of it back",
+    "False negatives cost accuracy; the debiased loss wins about as little as dropping at random",
     "Change of the accuracy with one label a class against NT-Xent: "
     + ", ".join(f"{name} {change[name].mean():+.1f} ± {interval(change[name]):.1f}" for name in order)
     + " points.",
 )
 
 # %% [markdown]
-# Two readings to avoid. The oracle and SupCon have seen **all labels**: their gain is what false negatives cost, and no
-# method for unlabelled data. And the cleared mean is unbiased only if the partner is a draw from the class. Is it? We
+# The oracle and SupCon have seen **all labels**. The oracle's gain is about what false negatives cost: its control, which
+# drops as many at random, wins little. SupCon's holds more: it has new positives. Neither is a method for unlabelled data.
+# And the little that the debiased loss wins is about what the control wins. Look at the last column of the table too: for
+# kNN with all labels, raw pixels are ahead of NT-Xent, by less than its interval.
+#
+# Why does clearing help so little? The cleared mean is unbiased only if the partner is a draw from the class. Is it? We
 # measure on the test images, with the networks that NT-Xent has trained:
 
 
@@ -712,14 +768,18 @@ def confusion(method, k=10):
     return 100 * counts / counts.sum(axis=1, keepdims=True)
 
 
-def own_rank(method):
+def own_rank(encode):
     """The mean place of the second view of the same image among all views of the test images (2N − 1 candidates)."""
     v1, v2 = mc.data.two_views(test.images, view, np.random.default_rng(0))
-    return mc.evaluate.positive_rank(method.encode(v1), method.encode(v2))[0]
+    return mc.evaluate.positive_rank(encode(v1), encode(v2))[0]
 
 
 matrices = {name: np.array([confusion(m) for m in methods[name]]) for name in ("NT-Xent", "SupCon")}
-ranks = {name: np.array([own_rank(m) for m in methods[name]]) for name in ("NT-Xent", "SupCon")}
+ranks = {name: np.array([own_rank(m.encode) for m in methods[name]]) for name in matrices}
+ranks["untrained"] = np.array(
+    [own_rank(mc.train.SimCLR(networks(seed)[0], None, view).encode) for seed in range(SEEDS)]
+)
+ranks["raw pixels"] = np.array([own_rank(lambda x: x.reshape(len(x), -1))] * SEEDS)
 figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.7), layout="constrained")
 off = ~np.eye(10, dtype=bool)
 means = {name: x.mean(axis=0) for name, x in matrices.items()}
@@ -729,13 +789,16 @@ for ax, (name, mean) in zip(axes, means.items()):
     ax.set_title(f"{name}: {mean[off].sum() / 10:.1f} % of another class")
 figure.colorbar(picture, ax=axes[1], label="% of the neighbours")
 difference = means["SupCon"] - means["NT-Xent"]
-picture = axes[2].imshow(np.where(off, difference, np.nan), cmap="PuOr_r", vmin=-8, vmax=8)
-axes[2].set(xlabel="class of the neighbour", title="SupCon − NT-Xent", xticks=range(10), yticks=range(10))
+picture = axes[2].imshow(np.where(off, difference, np.nan), cmap="PuOr_r", vmin=-4, vmax=4)
+axes[2].set(xlabel="class of the neighbour", ylabel="class of the image", xticks=range(10), yticks=range(10))
+axes[2].set_title("SupCon − NT-Xent")
 figure.colorbar(picture, ax=axes[2], label="points")
 wrong = {name: x[:, off].sum(axis=1) / 10 for name, x in matrices.items()}
 worst = sorted(zip(-means["NT-Xent"][off], *np.nonzero(off)))[:3]
 assert (wrong["SupCon"] < wrong["NT-Xent"]).all()
+assert not FULL or all(difference[a, b] < 0 for _, a, b in worst)
 assert (ranks["SupCon"] > ranks["NT-Xent"]).all()
+assert not FULL or (ranks["SupCon"] < 0.5 * np.minimum(ranks["raw pixels"], ranks["untrained"])).all()
 show(
     figure,
     "With labels, neighbours of another class get rarer, where NT-Xent confuses most",
@@ -749,12 +812,13 @@ show(
 )
 
 # %% [markdown]
-# Nothing is free. SupCon is told that all images of a class are one thing, and forgets which one it sees:
+# And which image is it? SupCon is told that all images of a class are one thing, and tells them apart a little less well.
+# Still it does so far better than raw pixels or an untrained network:
 
 # %%
 table(
     ["trained with", "mean place of the second view of the same test image", "chance"],
-    [[name, f"{x.mean():.1f} ± {interval(x):.1f}", len(test.images)] for name, x in ranks.items()],
+    [[name, *with_interval(x[:, None]), len(test.images)] for name, x in ranks.items()],
 )
 
 # %% [markdown]
@@ -835,7 +899,7 @@ for way, (color, name) in looks.items():
     if way in ("finetune", "scratch"):
         gain = stages[way] - stages["probe"]
         right.errorbar(
-            counts,
+            np.array(counts) * (0.96 if way == "finetune" else 1.04),  # side by side
             gain.mean(axis=0),
             interval(gain) if FULL else None,
             color=color,
@@ -857,14 +921,14 @@ right.legend(frameon=False, fontsize=9)
 for ax in (left, right):
     ax.set_xticks(counts, counts)
     ax.minorticks_off()
-few, many = stages["probe"][:, 0] - stages["scratch"][:, 0], stages["scratch"][:, -1] - stages["probe"][:, -1]
+few, late = stages["probe"][:, 0] - stages["scratch"][:, 0], (stages["scratch"] - stages["probe"])[:, 1:]
 assert few.mean() > 0
 if FULL:
-    assert few.mean() > interval(few) and few.mean() > 3 * abs(many.mean())
+    assert few.mean() > interval(few) and (np.abs(late.mean(axis=0)) < interval(late)).all()
     assert (stages["finetune"][:, 0] - stages["scratch"][:, 0]).mean() > 0
 show(
     figure,
-    "With few labels the first stage decides; with all labels it hardly matters",
+    "With one label a class the first stage helps; from four on this figure shows no gain",
     f"Test accuracy against the number of known labels. With {counts[0]} labels: "
     + ", ".join(f"{looks[way][1]} {stages[way][:, 0].mean():.1f} ± {interval(stages[way][:, 0]):.1f}" for way in WAYS)
     + f" per cent. With {counts[-1]}: "
@@ -873,8 +937,11 @@ show(
 )
 
 # %% [markdown]
-# With one label a class, fine-tuning has ten examples to move tens of thousands of weights: it mostly loses what the
-# first stage had found. And which layer is kept matters too:
+# With one label a class, fine-tuning has ten examples to move tens of thousands of weights. It ends below the probe here,
+# and above the same network from nothing.
+#
+# Which layer is kept matters too. In the figure each seed draws its ten labels once, hence the wide bars; the next table
+# has the mean of ten draws, the same for all seeds. That is why the same probe on $h$ has two numbers:
 
 # %%
 layers = {}
@@ -1066,10 +1133,10 @@ table(
 #
 # | claim | verdict | decided by |
 # |---|---|---|
-# | S8: a positive pair is of the same class, a negative pair of different classes | wrong for the method without labels: the positive is another view of the same image, and images of the same class are *negatives*. Right for SupCon | *Negatives that are none*: the share is 1/C at every N |
+# | S8: a positive pair is of the same class, a negative pair of different classes | wrong for the method without labels: the positive is another view of the same image, and images of the same class are *negatives*. Right for SupCon | *Negatives that are none*: the share is 1/C at every N for equal classes; else Σq², which is more |
 # | S34: same-class samples shall be similar, others different | as S8: NT-Xent pushes images of one class apart, and an oracle that stops this wins accuracy | *What false negatives cost* |
 # | S29: contrastive learning is a self-supervised method | under conditions: SupCon is the same loss with labels | *Known cases*: unique labels give NT-Xent |
-# | S46: two stages, first contrastive, then transfer and fine-tuning | true and incomplete: a probe is not fine-tuning, and with few labels the probe is better here; that the head goes and $h$ stays is a custom, and depends on the number of labels | *The second stage*, the bit-for-bit check |
+# | S46: two stages, first contrastive, then transfer and fine-tuning | true and incomplete: a probe is not fine-tuning, and with one label a class the probe is better here; that the head goes and $h$ stays is a custom, and depends on the number of labels | *The second stage*, the bit-for-bit check |
 # | S47: several augmentation strategies make several views, which makes it robust | imprecise: kinds of changes and number of views are two things; more views need a rule for the mean, and at equal work they win little here | *in is out* (FALSE), *Are more views worth it?* |
 
 # %%
@@ -1077,5 +1144,6 @@ assert D["more negatives cure false negatives"].passed and D["expected number of
 assert scores["own class left out"][:, 0].mean() > scores["NT-Xent"][:, 0].mean()  # S34
 assert S["one positive: in is NT-Xent"].passed  # S29
 assert stages["probe"][:, 0].mean() > stages["scratch"][:, 0].mean()  # S46
+assert not FULL or stages["probe"][:, 0].mean() > stages["finetune"][:, 0].mean()  # S46
 assert S["in is out"].passed and S["in is never more than out"].passed  # S47
 print("all of the above came out as stated")

@@ -77,7 +77,7 @@ D.step(
     "a pair says nothing but which is larger",
     y[i] ** 2,
     1,
-    "Two images alone become +1 and −1, whatever they are: the one output is the other with its sign turned.",
+    "Two different images alone become +1 and −1, whatever they are: the one output is the other with its sign turned.",
     samples=pair,
-    given=(N, "=", 2),
+    given=r"N = 2,\ \epsilon = 0,\ x_{1} \ne x_{2}",
 )
