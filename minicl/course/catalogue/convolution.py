@@ -123,6 +123,26 @@ def _geometry():
     ]
 
 
+def _line(*numbers):
+    """An image, or a kernel, of one row and one channel."""
+    return np.array(numbers, dtype=float).reshape(1, 1, -1, 1)
+
+
+def _kernel(*numbers):
+    return _line(*numbers).reshape(1, -1, 1, 1)
+
+
+_BY_HAND = [
+    call(_line(3), _line(2), _kernel(5), stride=1).gives((_line(15), _kernel(6))).noting("One product: L̄ = 3, y = 2 · 5."),
+    call(_line(1, 2), _line(1, 2, 3), _kernel(10, 1), stride=1)
+    .gives((_line(10, 21, 2), _kernel(5, 8)))
+    .noting("The middle pixel lies in both windows: 1 · 1 + 2 · 10."),
+    call(_line(1, 2), _line(1, 2, 3), _kernel(10), stride=2)
+    .gives((_line(10, 0, 20), _kernel(7)))
+    .noting("With stride 2 the middle pixel lies in no window."),
+]
+
+
 def _adjoint_cases():
     cases = []
     for case in _geometry():
@@ -145,6 +165,7 @@ conv_vjp = Exercise(
     """,
     tests=[
         *vjp_tests(_convolve, *_geometry()),
+        Test("is right on one row of pixels, worked out by hand", "T1", _BY_HAND),
         Test("is the adjoint: ⟨g, conv(x, w)⟩ = ⟨dx, x⟩ = ⟨dw, w⟩", "T2", _adjoint_cases(), law=_is_adjoint),
     ],
     mistakes=[

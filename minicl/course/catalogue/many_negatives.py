@@ -893,6 +893,21 @@ def _in_parts(n, chunk, inputs=2, outputs=2, loss=_REPEL, note=""):
     return call(Code(encode), Code(pull_back), Code(loss), draw(n, inputs, scale=1.0), chunk).gives(whole).noting(note)
 
 
+# z = 3x, and ½ (Σ z)²: each row's gradient in z is Σ z, so the gradient of the weight is Σ x · Σ z.
+_ONE_WEIGHT = [
+    call(
+        Code("lambda x: 3 * x"), Code("lambda x, g: x.T @ g"), Code("lambda z: 0 * z + z.sum(0)"), np.array(rows), chunk
+    )
+    .gives(np.array([[answer]]))
+    .noting(note)
+    for rows, chunk, answer, note in [
+        ([[1.0], [2.0]], 2, 27.0, "z = 3 and 6, so ∂L/∂z = 9 in both rows: 1 · 9 + 2 · 9."),
+        ([[1.0], [2.0]], 1, 27.0, "The same batch in two parts: the sum over z is that of both."),
+        ([[1.0], [2.0], [-1.0]], 2, 12.0, "z = 3, 6, −3, so ∂L/∂z = 6: (1 + 2 − 1) · 6."),
+    ]
+]
+
+
 def _chunks(x, chunk):
     return [x[a : a + chunk] for a in range(0, len(x), chunk)]
 
@@ -963,6 +978,7 @@ cached_gradient = Exercise(
     """,
     tests=[
         Test("returns an array like the weights", "T0", [_in_parts(2, 2), _in_parts(3, 3, 2, 3)]),
+        Test("is right where one weight is all there is, worked out by hand", "T1", _ONE_WEIGHT),
         Test(
             "equals the gradient of the whole batch",
             "T3",

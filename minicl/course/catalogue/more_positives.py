@@ -1113,7 +1113,7 @@ layerwise_step = Exercise(
     name="layerwise_step",
     notebook="13",
     signature="f(weights, gradients, lr, scale, decay) -> new_weights",
-    statement="""The first step of Adam when a trained encoder is fine-tuned: each layer has a learning rate of its own.
+    statement="""Adam's first step when a trained encoder is fine-tuned: each layer has a rate of its own.
 
     weights and gradients have shape (L, d): row l holds the numbers of layer l, and the last row is the new head. The head
     has the rate lr. The last layer of the encoder, the row before it, has lr · scale, and each layer below has decay times
