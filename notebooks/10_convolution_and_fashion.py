@@ -17,7 +17,7 @@
 # An image is more than a list of pixels: neighbours belong together, and a shoe is a shoe wherever it stands. A
 # convolution builds that in. This notebook takes it apart, goes its way back for the gradient, counts what it costs, and
 # then trains a small convolutional encoder **without labels** on pictures of clothes. On the way it finds a leak: a way
-# to a good loss that teaches nothing.
+# to a lower loss without better features.
 #
 # **When you are through, you can**
 #
@@ -88,7 +88,7 @@ display(D["the last window fits"], D["no further window fits"])
 # %% [markdown]
 # With $q$ zeros on each side the row is $2q$ longer, so there are $\lfloor (n + 2q - k)/s \rfloor + 1$ outputs.
 #
-# In two dimensions it is the same, once down and once across. Now the trick that all libraries use: **write each window
+# In two dimensions it is the same, once down and once across. Now a trick that many libraries use: **write each window
 # as a row of a matrix** (`im2col`). Then the whole convolution is one product, and a product is what a processor does
 # best. The windows need no copy: they are a view of the image with two more axes, made from strides alone.
 
@@ -120,8 +120,8 @@ assert (matrix[3] == image[0, 1:4, 0:3, 0].ravel()).all()  # the row that is fra
 show(
     figure,
     "A convolution is one product: each window is a row of a matrix",
-    "A 5 by 5 image that is dark on the left and bright on the right, the 9 by 9 matrix of its windows, a kernel of 9 "
-    "numbers, and the 3 by 3 output. Row 4 of the matrix is the window that begins in the second row of the image; both are "
+    "A 5 by 5 image with small numbers (pale) on the left and large ones (purple) on the right, the 9 by 9 matrix of its "
+    "windows, a kernel of 9 numbers, and the 3 by 3 output. Row 4 of the matrix is the window that begins in the second row of the image; both are "
     f"framed, and so is its output, {product[3, 0]:.0f}. The output is largest, {product.max():.0f}, at the edge.",
 )
 
@@ -240,7 +240,8 @@ print("features of the two squares differ by", np.abs(features[0] - features[1])
 assert np.abs(features[0] - features[1]).max() < 1e-15 and halves.tolist() == [[5, 7], [13, 15]]
 
 # %% [markdown]
-# With a stride of 2 this holds for moves by an even number of pixels only, so the encoder below forgets places in part.
+# With a stride of 2 this holds for moves by an even number of pixels only; with three such layers, by multiples of 8. So
+# the encoder below forgets places in part.
 #
 # ### BatchNorm, GroupNorm, and who sees whom
 #
@@ -290,8 +291,8 @@ show(
 )
 
 # %% [markdown]
-# How much can an output say about the others? In the extreme case everything: of two values, BatchNorm leaves only which
-# is the larger.
+# How much can an output say about the others? In the extreme case everything: of two different values, BatchNorm leaves
+# only which is the larger (but for its small ε).
 
 # %%
 B["a pair says nothing but which is larger"]
@@ -393,7 +394,7 @@ rate = 2 * 256 * model / measured / 1e9
 convs = np.flatnonzero(weighted)
 assert model[convs].sum() / model.sum() > 0.8 and measured[~weighted].sum() / measured.sum() > 0.1
 share = {"model": model / model.sum(), "time": measured / measured.sum()}
-assert rate[convs[0]] < rate[convs[1:]].max()  # one channel in: nine multiplications for each value that is moved
+assert rate[convs[0]] < rate[convs[1:]].min()  # one channel in: nine multiplications for each value that is moved
 assert share["time"][0] > share["model"][0] and share["time"][~weighted].sum() > share["model"][~weighted].sum()
 show(
     figure,
@@ -434,7 +435,7 @@ for (name, took), color in zip(parts.items(), [GREEN, BLUE, RED, "#74A9D8", GREY
 ax.set(yticks=[], xlabel="processor time, ms", title="one step, 128 images, one thread")
 ax.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.5))
 encoding = (parts["encoder and head, forwards"] + parts["encoder and head, back"]) / total
-assert encoding > 0.5 > loss_both / total
+assert encoding > 0.5 and loss_both / total < 0.2
 show(
     figure,
     "A step is the encoder, there and back; the loss over all pairs is a small part",
@@ -536,21 +537,29 @@ ax.set_xticks(range(3), ["layer 1", "layer 2", "layer 3"])
 ax.set(ylabel="cosine, before and after", title=f"all filters, {SEEDS} seeds, medians")
 medians = np.array([[np.median(values) for values in cosines] for cosines in turned.values()])
 assert (np.diff(medians, axis=0) < 0).all() and medians[0].min() > 0.95
+ones = [(start[layer].weight.numpy(), methods[-1].encoder[layer].weight.numpy()) for layer in turned]  # of the last seed
+size, move = (np.array([np.sqrt(np.mean(w**2)) for w in ws]) for ws in ([a for a, _ in ones], [b - a for a, b in ones]))
+assert (size[0] > 3 * size[1:]).all() and (move[0] > move[1:]).all()  # larger weights, and they move no less
 show(
     figure,
     "The first filters hardly turn; the deeper the layer, the more its filters do",
     "Left: the sixteen filters of the first layer before and after training; by eye nearly the same. Right: cosine of each "
-    f"filter with its random start; the medians over seeds are {', '.join(f'{m:.2f}' for m in medians.mean(axis=1))} for the three layers.",
+    f"filter with its random start; the medians are {', '.join(f'{m:.2f}' for m in medians.mean(axis=1))} for the three layers. Size of a "
+    f"weight at the start: {', '.join(f'{a:.2f}' for a in size)}; its move: {', '.join(f'{a:.2f}' for a in move)} (root mean squares).",
 )
 
 # %% [markdown]
-# Random edges are good enough for a start. Pretty first filters are no sign of learning, and plain ones no sign against it.
+# Do not read too much into it. The weights of the first layer start four to six times as large as the others, and move no
+# less; but a move of similar size turns a filter of large weights less. Pretty first filters are no sign of learning, and
+# plain ones no sign against it.
 #
 # ### How many labels are needed?
 #
 # The **label-efficiency curve**: a linear probe on the frozen features with 1 %, 5 %, 20 % and all of the labels, judged on
 # the test images. Beside it the fair opponents: raw pixels, the same encoder untrained, and the same encoder trained on the
-# chosen labels alone, with the same views. Each seed has an encoder and a draw of labels of its own.
+# chosen labels alone, with the same views. Each seed has an encoder and a draw of labels of its own. $C = 0.1$ for the
+# probes was the best of 0.01, 0.1, 1 and 10 for nearly all rows on other images of the *training* set, and so were 400 steps
+# for the labels alone with 2 and 10 labels a class; their steps with 40 and 200 are a compromise with the time it takes.
 
 # %%
 LABELS = [2, 10, 40, 200] if FULL else [2, 10, 40]  # of each class
@@ -576,7 +585,7 @@ if 200 in LABELS:  # with all labels there is nothing to draw
 def labels_alone(k, seed):
     """The same encoder with a linear layer on top, trained on the chosen labels."""
     few = mc.data.few_labels(train.labels, k, np.random.default_rng([seed, k]))
-    steps = {2: 100, 10: 200, 40: 350, 200: 700}[k] if FULL else 15
+    steps = {2: 400, 10: 400, 40: 400, 200: 700}[k]
     rng = np.random.default_rng(seed)
     net = mc.nn.Sequential(simclr(seed).encoder, mc.nn.Linear(64, 10, rng=rng))
     optimizer = mc.optim.Adam(net.parameters(), lr=3e-3)
@@ -588,26 +597,33 @@ def labels_alone(k, seed):
         return float((net(test.images).numpy().argmax(axis=1) == test.labels).mean())
 
 
-found["labels alone"] = [[labels_alone(k, s) for k in LABELS] for s in range(SEEDS)]
+if FULL:
+    found["labels alone"] = [[labels_alone(k, s) for k in LABELS] for s in range(SEEDS)]
+else:
+    print("labels alone is trained in the full profile only: a few steps would be no fair opponent")
 found = {name: 100 * np.array(scores) for name, scores in found.items()}
 
 
 def mean_and_half(values):
-    """Mean over seeds and half of its 95 % interval, for each column."""
-    return np.array([mc.evaluate.t_interval(column) for column in np.transpose(values)]).T
+    """Mean over seeds and half of its 95 % interval, for each column; nan where all seeds have one number."""
+    return np.array([mc.evaluate.t_interval(c) if np.ptp(c) else (c[0], np.nan) for c in np.transpose(values)]).T
+
+
+def written(values):
+    return [f"{m:.1f}" if np.isnan(h) else f"{m:.1f} ± {h:.1f}" for m, h in zip(*mean_and_half(values))]
 
 
 table(
     ["test accuracy, %", *(f"{k} labels a class ({k / 2:g} %)" for k in LABELS)],
-    [[name, *(f"{m:.1f} ± {h:.1f}" for m, h in zip(*mean_and_half(v)))] for name, v in found.items()],
+    [[name, *written(v)] for name, v in found.items()],
 )
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 looks = {"raw pixels": GREY, "untrained encoder": ORANGE, "SimCLR": BLUE, "labels alone": RED}
-for n, (name, color) in enumerate(looks.items()):
-    middle, half = mean_and_half(found[name])
-    ax.errorbar(np.array(LABELS) * 1.05 ** (n - 1.5), middle, half, color=color, marker="o", ms=4, capsize=3, label=name)
+for n, (name, values) in enumerate(found.items()):
+    middle, half = mean_and_half(values)
+    ax.errorbar(np.array(LABELS) * 1.05 ** (n - 1.5), middle, half, color=looks[name], marker="o", ms=4, capsize=3, label=name)
 ax.set(xscale="log", xlabel="labels a class", ylabel="test accuracy, %", title=f"1,000 test images; mean and 95 % interval over {SEEDS} seeds")
 ax.set_xticks(LABELS, [f"{k}\n({k / 2:g} %)" for k in LABELS])
 ax.minorticks_off()
@@ -618,28 +634,32 @@ assert (gain > 3).all() and gain.mean(axis=0)[0] > gain.mean(axis=0)[-1]  # for 
 assert against_pixels.mean(axis=0)[0] > 0 > against_pixels.mean(axis=0)[1:].max()  # and this one says where it ends
 show(
     figure,
-    "Training without labels lifts the encoder everywhere; on average raw pixels stay ahead from 10 labels a class on",
+    "SimCLR lifts the encoder everywhere; raw pixels lead from 10 labels a class on, on average",
     f"Accuracy with {', '.join(map(str, LABELS))} labels a class. "
     + "; ".join(f"{name}: {', '.join(f'{m:.0f}' for m in v.mean(axis=0))}" for name, v in found.items())
     + f" per cent. Gain of SimCLR over the untrained encoder: {', '.join(f'{m:.1f}' for m in gain.mean(axis=0))} points; "
-    f"over raw pixels: {', '.join(f'{m:.1f}' for m in against_pixels.mean(axis=0))} points.".replace("-", "−"),
+    f"over raw pixels: {', '.join(f'{m:.1f}' for m in against_pixels.mean(axis=0))} points. "
+    + ("All labels and no random encoder: one number, no interval. " if 200 in LABELS else "")
+    + "The test images are the same for all seeds.",
 )
 
 # %% [markdown]
 # Read it with care.
 #
-# - The encoder has gained in every row of the table, for every seed, and no label was used. That is the claim of contrastive
+# - The encoder has gained with every number of labels, for every seed, and it has seen no label. That is the claim of contrastive
 #   learning, and here it holds.
 # - **Raw pixels are a strong opponent.** All clothes stand upright in the middle, so a pixel means nearly the same in each
-#   image. And a probe on pixels has 784 numbers of an image to work with, on features 64.
-# - **Labels alone**, with the same views, do about as well at this size. 2,000 images are few to learn from without labels:
-#   the strength of the method is that unlabelled images are cheap.
+#   image. And a probe on pixels has 784 numbers for each image; a probe on features has 64.
+# - **Labels alone**, with the same views: no lead over them is shown that three seeds could tell, and they are not at their
+#   best. On other images of the training set, 700 steps in place of 350 brought them 7 points with 40 labels a class. 2,000
+#   images are few to learn from without labels: the strength of the method is that unlabelled images are cheap.
 
 # %% [markdown]
-# **Thirty times as many images.** `make fashion` trains a larger encoder (four convolutions, 128 features) on all 60,000
+# **A larger encoder, and thirty times as many images.** `make fashion` trains a larger encoder (four convolutions, 128 features) on all 60,000
 # training images, without their labels, for four epochs. Its weights are stored beside this notebook. Here it meets the
 # same few labels and the same test images as the small one above, beside its own untrained start. (It has one seed; the
-# intervals are over draws of the labels.)
+# intervals are over draws of the labels, and with all labels there is nothing to draw.) Both change, so the table does not
+# say which of them helps. The gain over its own start is about that of the small encoder.
 
 # %%
 BIG = place_of("fashion_encoder.safetensors")
@@ -655,24 +675,28 @@ else:
         with net.mode(training=False), mc.no_grad():
             big_features = {"train": net(train.images).numpy(), "test": net(test.images).numpy()}
         rows[name] = 100 * np.array([[probe(big_features, k, s) for k in LABELS] for s in range(SEEDS)])
-    assert (rows["128 features, SimCLR on 60,000 images"] > rows["128 features, untrained"]).all()
+    big_gain = rows["128 features, SimCLR on 60,000 images"] - rows["128 features, untrained"]
+    assert (big_gain > 0).all() and abs(big_gain.mean() - gain.mean()) < 3
+    assert (rows["128 features, SimCLR on 60,000 images"].mean(axis=0) > rows["raw pixels"].mean(axis=0)).all()  # S4
     display(
         table(
             ["test accuracy, %", *(f"{k} labels a class" for k in LABELS)],
-            [[name, *(f"{m:.1f} ± {h:.1f}" for m, h in zip(*mean_and_half(v)))] for name, v in rows.items()],
+            [[name, *written(v)] for name, v in rows.items()],
         )
     )
+    for name, points in (("small", gain), ("larger", big_gain)):
+        print(f"gain over its own start, {name:6s} encoder: {', '.join(f'{p:4.1f}' for p in points.mean(axis=0))} points")
 
 # %% [markdown]
 # ### The leak
 #
 # Large batches are trained on several devices, and each device normalises *its own* part of the batch. Let us do that here
 # with groups of 4 images. If both views of an image stand in the same group, they share a mean and a variance. The network
-# can learn to leave the mark of its group in $z$, and to look for the partner among the views with the same mark: a
-# shortcut that has nothing to do with clothes (He et al. 2019, arXiv:1911.05722, section 3.3).
+# can use what the statistics of its group do to both views alike, and find the partner by it: a shortcut (He et al. 2019,
+# arXiv:1911.05722, section 3.3).
 #
-# The control changes one thing: the second views are dealt to the groups anew, so that the group says nothing about the
-# partner. That is MoCo's **shuffled BatchNorm**.
+# The control deals the second views to the groups anew, so that the group says nothing about the partner. That is MoCo's
+# **shuffled BatchNorm**.
 
 
 # %%
@@ -729,13 +753,17 @@ assert all((a.numpy() == b.numpy()).all() for a, b in zip(start.parameters(), in
 
 
 # %%
-def partner_first(m, paired):
-    """In training mode, on views of test images: how often the partner comes first, with the groups dealt one way or other."""
+def partner_first(m, paired, together=GROUP):
+    """In training mode, on views of test images: how often the partner comes first, if `together` images share a mean."""
     rng = np.random.default_rng(0)
-    states = m.state_dict()
+    states, norms = m.state_dict(), [layer for layer in m.encoder.layers if isinstance(layer, NormOfAPart)]
+    for layer in norms:
+        layer.views = 2 * together
     with m.mode(training=True), mc.no_grad():
         v1, v2 = mc.data.two_views(test.images[:512], view, rng)
         hits = [mc.evaluate.positive_rank(*mc.split(m.dealt(v1[k : k + 128], v2[k : k + 128], paired, rng), 2))[1] for k in range(0, 512, 128)]
+    for layer in norms:
+        layer.views = 2 * GROUP
     m.load_state_dict(states)  # the running means have moved
     return np.mean(hits)
 
@@ -757,12 +785,14 @@ display(
         [[name, *(f"{m:.2f}" if k == 0 else f"{m:.1f}" for k, m in enumerate(v.mean(axis=0)))] for name, v in outcome.items()],
     )
 )
-print(f"the paired networks, asked again: partner first {trick[True]:.0f} % with paired groups, {trick[False]:.0f} % with groups dealt anew")
+whole_trick = 100 * np.mean([partner_first(m, True, 128) for m in arms["paired"]])
+print(f"the paired networks, asked again: partner first {trick[True]:.0f} % with paired groups, {trick[False]:.0f} % with groups")
+print(f"dealt anew, {whole_trick:.0f} % with one mean over the whole batch")
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(10, 3.4), layout="constrained")
 colors = {"whole batch": GREY, "groups, shuffled": BLUE, "groups, paired": RED}
-titles = ["loss (nats)", "partner comes first, %", "probe, 10 labels, %", "probe, all labels, %"]
+titles = ["loss (nats)", "partner comes first, %", "probe, 10 labels a class, %", "probe, all labels, %"]
 for k, (ax, title) in enumerate(zip(axes, titles)):
     for place, (name, values) in enumerate(outcome.items()):
         ax.plot(np.full(len(values), place) + np.linspace(-0.12, 0.12, len(values)), values[:, k], "o", ms=5, color=colors[name])
@@ -776,11 +806,13 @@ assert (paired[:, 1] > 1.2 * shuffled[:, 1]).all()
 assert trick[True] > 1.2 * trick[False]
 if FULL:
     assert (paired[:, 0] < shuffled[:, 0] - 0.1).all()  # the loss of every seed is lower
-    assert (paired[:, 2:] - shuffled[:, 2:]).mean() < 0.5  # and the probe has nothing of it
+    assert (paired[:, 2:] - shuffled[:, 2:]).mean() < 0.5  # and the probe has nothing of it,
+    assert (paired[:, 2:].mean(axis=0) > found["untrained encoder"][:, [1, 3]].mean(axis=0) + 2).all()  # but of the training
+    assert trick[True] > 1.2 * whole_trick
 show(
     figure,
-    "With paired groups the loss falls and partners are found, but the probe has nothing of it",
-    f"After {LEAK_EPOCHS} epochs, {LEAK_SEEDS} seeds (dots), means (lines). "
+    "Paired groups find more partners than shuffled ones" + (", at a lower loss; the probe is no better" if FULL else ""),
+    f"After {LEAK_EPOCHS} epochs, {LEAK_SEEDS} seed{'s' * (LEAK_SEEDS > 1)} (dots), means (lines). "
     + "; ".join(
         f"{name}: loss {v[:, 0].mean():.2f}, partner first {v[:, 1].mean():.0f} per cent, probe {v[:, 2].mean():.1f} and {v[:, 3].mean():.1f} per cent"
         for name, v in outcome.items()
@@ -789,19 +821,22 @@ show(
 )
 
 # %% [markdown]
-# Read the two group runs against each other: they have the same network, the same size of groups, and the same noise in
-# their statistics. Paired groups find the partner far more often, and when the groups are dealt anew that skill is mostly
-# gone: it was the group that was recognised. The probe gains nothing. (Its differences are about as large as those between
-# seeds; those of the loss are many times larger.) **A loss that falls is no proof of learning**, and
-# numbers of two runs can be compared only if their batches are normalised alike. GroupNorm, or one mean over the whole
-# batch (with all-gather over devices), has no such leak.
+# The two group runs have the same network and the same size of groups. Paired groups find the partner far more often, and
+# when the same networks get groups dealt anew that skill is mostly gone. But paired views share the noise of their
+# statistics, and dealt views do not, so the fall has two causes. One mean over the whole batch takes away the group and
+# adds no noise: the skill falls there too. The probe is no better than with shuffled groups; it is still better than
+# untrained. (The full profile shows it: three seeds, five epochs. The loss of every seed is lower; the differences of the
+# probe are about as large as those between seeds.) **A lower loss is no proof of better features**, and numbers of two runs
+# can be compared only if their batches are normalised alike. GroupNorm, or one mean over the whole batch (with all-gather
+# over devices), has no such leak.
 
 # %% [markdown]
 # ## Play
 #
 # What does a representation hold for similar? Choose an image. The three rows show its eight nearest neighbours among 200
 # test images: by raw pixels, by the untrained encoder, and by the trained one. Where do pixels fail? (Try bags.) Where does
-# the trained encoder fail too? (Try shirts.) No label was used for any of the three.
+# the trained encoder fail too? (Try shirts.) No label was used for any of the three. On average pixels are no worse here;
+# look at the printed shares.
 
 # %%
 some = np.concatenate([np.flatnonzero(test.labels == c)[:20] for c in range(10)])
@@ -812,7 +847,7 @@ representations = {
 }
 precision = {name: mc.evaluate.precision_at_k(f, test.labels[some], k=8) for name, f in representations.items()}
 print({name: f"{p:.0%}" for name, p in precision.items()})
-assert precision["trained encoder"] > precision["untrained encoder"]
+assert precision["raw pixels"] >= precision["trained encoder"] > precision["untrained encoder"]
 gallery = neighbour_gallery(test.images[some], test.labels[some], representations, classes=mc.data.FASHION_CLASSES, k=8, chosen=170)
 assert len(gallery.page()) < 400_000
 gallery
@@ -821,7 +856,8 @@ gallery
 # ## Build
 #
 # Three exercises. Each starter below is wrong in an instructive way: read the report, mend the function, run again.
-# `report.hint(1)`, `.hint(2)` and `.hint(3)` say more and more.
+# `report.hint(1)`, `.hint(2)` and `.hint(3)` say more and more. The third is a rule for the learning rate. The short
+# trainings here do without it; long ones often use it.
 
 # %%
 print(mc.course.describe("conv_vjp"))
@@ -912,7 +948,7 @@ assert np.abs(alone - together).max() < 1e-5 * np.abs(together).max()
 # 1. How many outputs has a side of the image after each of the three convolutions (28 pixels, window 3, stride 2, padding
 #    1), and how many weights has the third one?
 # 2. With stride 1 the output is as large as the input if the padding is right. Which padding does a window of 5 need?
-# 3. Views are normalised in groups of 4 images, and an encoder has learned to know its group and *nothing else*. How
+# 3. Views are normalised in groups of 4 images. Suppose an encoder knew the group of a view and *nothing else*. How
 #    often does the partner come first, and how low is the loss, if all views of the group are equally good, and all
 #    others are out of the question?
 
@@ -948,23 +984,28 @@ table(
 #
 # | claim | verdict | decided by |
 # |---|---|---|
-# | S4: traditional similarity is designed by hand, learned similarity takes over | under conditions: on this sample learned features are ahead of raw pixels with 2 labels a class, and not with 10 or more | *How many labels are needed?* |
-# | S10: the model learns representations that are useful for telling classes apart | under conditions: yes with views that keep the class, and no where a shortcut is open | *How many labels are needed?*, *The leak* |
-# | S12: contrastive learning uses data better than training on single samples | opinion; on this sample the same encoder does about as well with the chosen labels alone and the same views | the label-efficiency curve |
-# | S14: simple, easy to optimise, fits in everywhere | under conditions: a norm that mixes images, harmless elsewhere, spoils it | *The leak*, *Break* |
+# | S4: traditional similarity is designed by hand, learned similarity takes over | under conditions: with 2,000 images learned features lead, on average, only at 2 labels a class; those of the larger encoder, from 60,000 images, are ahead on average at all four | *How many labels are needed?* |
+# | S10: the model learns representations that are useful for telling classes apart | under conditions: yes with views that keep the class; a shortcut lowers the loss without better features | *How many labels are needed?*, *The leak* |
+# | S12: contrastive learning uses data better than training on single samples | opinion; on this sample no lead over the same encoder, trained on the chosen labels alone, is shown that three seeds could tell | the label-efficiency curve |
+# | S14: simple, easy to optimise, fits in everywhere | under conditions: a norm that mixes images lets the loss fall without better features | *The leak*, *Break* |
 # | S23: by minimising the loss the model learns useful features | under conditions: of two runs, the one with the lower loss has features that are no better | *The leak* |
 # | S25: an encoder, for example a ResNet, extracts the representations | true, and leaves out the projection head, and that the encoder must judge each image alone | *BatchNorm, GroupNorm*, *Break* |
 # | S41: the cost comes from the similarities with all other samples | imprecise: at this size it is the encoder | *What it costs* |
 # | S46: two stages, pretraining and then the task | true, and incomplete: evaluate in evaluation mode, and beside fair opponents | *Break*, the label-efficiency curve |
 
 # %%
-ahead = {name: (found["SimCLR"] - v).mean(axis=0) for name, v in found.items() if name != "SimCLR"}
+ahead = {name: found["SimCLR"] - v for name, v in found.items() if name != "SimCLR"}  # the same seed and the same labels
+print(f"SimCLR is ahead by so many points with {', '.join(map(str, LABELS))} labels a class (mean and 95 % interval of the differences)")
 for name, points in ahead.items():
-    numbers = ", ".join(f"{p:+5.1f}" for p in points).replace("-", "−")
-    print(f"SimCLR is ahead of {name:18s} by {numbers} points with {', '.join(map(str, LABELS))} labels a class")
-assert (ahead["untrained encoder"] > 3).all() and ahead["raw pixels"][0] > 0 > ahead["raw pixels"][1:].max()  # S10, S4
+    numbers = ", ".join(f"{m:+5.1f} ± {h:4.1f}" for m, h in zip(*mean_and_half(points))).replace("-", "−")
+    print(f"of {name:18s} {numbers}")
+middle = {name: points.mean(axis=0) for name, points in ahead.items()}
+assert (middle["untrained encoder"] > 3).all() and middle["raw pixels"][0] > 0 > middle["raw pixels"][1:].max()  # S10, S4
 if FULL:
-    assert abs(ahead["labels alone"]).max() < 8  # S12: no large gain over the same encoder with labels alone
+    m, h = mean_and_half(ahead["labels alone"])
+    clear = [k for k, lead in zip(LABELS, m > h) if lead]
+    print("ahead of labels alone by more than three seeds can leave to chance:", f"with {clear} labels a class" if clear else "nowhere")
+    assert (m - h < 2).all() and abs(m.mean()) < 3  # S12: a lead of two points or more is not shown anywhere
 assert encoding > loss_both / total  # S41
 if FULL:
     assert paired[:, 0].mean() < shuffled[:, 0].mean() and paired[:, 3].mean() < shuffled[:, 3].mean() + 0.5  # S23
