@@ -598,7 +598,8 @@ show(
     figure,
     "Words of one group lie together after training on the text; in the control they do not",
     f"{len(words)} words of six groups in a plane, coloured by group; where labels would overlap, some are left out. "
-    "Share of words whose nearest word in the picture is of their group: " + ", ".join(f"{method} of {name} {100 * v:.0f} %" for (name, method), v in agree.items())
+    "Share of words whose nearest word in the picture is of their group: "
+    + ", ".join(f"{method} of {name} {100 * v:.0f} %" for (name, method), v in agree.items())
     + f"; by chance {100 * chance:.0f} %. One seed. Axes have no unit.",
 )
 
