@@ -125,7 +125,7 @@ def test_a_long_chain_costs_no_more_than_its_youngest_end():
     for _ in range(100_000):
         y = counted(y)
     seconds = []
-    for _ in range(3):
+    for _ in range(10):
         calls.clear()
         start = time.perf_counter()
         picture = graph.svg(y)
@@ -140,9 +140,12 @@ def test_a_shared_chain_is_walked_once():
     y = mc.tensor(1e-9)
     for _ in range(60):
         y = y * y + y
-    start = time.perf_counter()
-    picture = graph.svg(y, max_nodes=10)
-    assert time.perf_counter() - start < 0.1
+    seconds = []
+    for _ in range(10):
+        start = time.perf_counter()
+        picture = graph.svg(y, max_nodes=10)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.1
     assert "The youngest 10 values are drawn; 111 older ones are hidden." in picture
 
 
