@@ -1,0 +1,86 @@
+"""What the hidden tests of all assignments share: each ends silently, or raises `NotYet` with one short sentence.
+
+Only the instructor has this folder; `make grade` puts it on the path of the notebooks that it runs. The sentence is all
+that a student sees of a hidden test, so it names the mistake and neither the inputs nor the right answer.
+"""
+
+import os
+
+import numpy as np
+
+from minicl.course import check
+
+SEED = int(os.environ.get("MINICL_COURSE_SEED", "2026"))  # of all hidden inputs: make grade SEED=...
+
+
+class NotYet(AssertionError):
+    """A lost test, as "[diagnosis] sentence"; `make grade` reads the diagnosis out of the brackets.
+
+    Parameters
+    ----------
+    diagnosis : str
+        A mistake's name, as `minicl.course` spells it: "not-transposed". "unknown" where no known mistake fits.
+    sentence : str
+        What the student reads.
+    """
+
+    def __init__(self, diagnosis, sentence):
+        super().__init__(f"[{diagnosis}] {sentence}")
+        self.diagnosis, self.sentence = diagnosis, sentence
+
+
+def require(exercise, function, tiers="T0 T1 T2 T3 T4"):
+    """Raise `NotYet` unless the function passes those tests of an exercise that are required and belong to `tiers`.
+
+    Two cells can share an exercise: one asks for the formula, "T0 T1 T2 T3", the other for hard numbers, "T4".
+    """
+    report = check(exercise, function, seed=SEED)
+    rows = [row for row in report.tests if row.required and row.tier in tiers.split()]
+    if not rows:
+        raise ValueError(f"exercise {exercise!r} has no required test in {tiers}")
+    lost = [row for row in rows if not row.passed]
+    if not lost:
+        return
+    if report.diagnosis:
+        raise NotYet(report.diagnosis[0].name, report.diagnosis[0].says)
+    seen = lost[0].observed if isinstance(lost[0].observed, str) else "another answer"
+    raise NotYet("unknown", f"Fails where a right function {lost[0].name}: {' '.join(seen.split())[:120]}")
+
+
+def number(answer, expected, mistakes=(), tolerance=1e-6):
+    """Raise `NotYet` unless a student's number equals the expected one, relative to its size.
+
+    Parameters
+    ----------
+    answer : object
+        Whatever the student wrote.
+    expected : float
+    mistakes : dict of str to (float, str)
+        Wrong answers that are known: {"paths-not-added": (2.0, "One of the two ways to a is missing.")}.
+    tolerance : float
+    """
+    try:
+        given = float(np.asarray(answer).item())
+    except (TypeError, ValueError):
+        raise NotYet("no-number", f"A number is asked for; this is {type(answer).__name__}.") from None
+    near = lambda value: abs(given - value) <= tolerance * max(1.0, abs(value))
+    if near(expected):
+        return
+    for diagnosis, (value, sentence) in dict(mistakes).items():
+        if near(value):
+            raise NotYet(diagnosis, sentence)
+    raise NotYet("unknown", "Another number is right.")
+
+
+def choice(answer, expected, mistakes=()):
+    """Raise `NotYet` unless a student's letter, word, truth value or shape is the expected one.
+
+    `mistakes` are wrong choices that are known: {"B": ("own-factor", "A product's slope is the other factor.")}.
+    """
+    plain = lambda x: x.strip().casefold() if isinstance(x, str) else x
+    if type(plain(answer)) is type(expected) and plain(answer) == plain(expected):
+        return
+    for value, (diagnosis, sentence) in dict(mistakes).items():
+        if type(plain(answer)) is type(value) and plain(answer) == plain(value):
+            raise NotYet(diagnosis, sentence)
+    raise NotYet("unknown", "Another answer is right.")
