@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion clean
+.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion course grade clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -56,6 +56,12 @@ bench: $(BENCH)/.done  ## time losses, training steps and word2vec beside their 
 fashion: $(VENV)/.test  ## SimCLR on Fashion-MNIST and what its features are worth; goes on where it was stopped
 	@$(PY) -m tests.benchmarks.fashion_mnist $(ARGS)
 
+course: $(VENV)/.course  ## make the assignments for students, without solutions, in build/course/release
+	@$(PY) -m notebooks.assignments.course release $(NB)
+
+grade: $(VENV)/.course  ## SUBMISSIONS=folder: scores and diagnoses, in build/course/grades
+	@$(PY) -m notebooks.assignments.course grade "$(SUBMISSIONS)" $(NB) $(ARGS)
+
 clean:  ## delete build/ (with the copies you edited in it) and caches; .venv stays
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
 	find minicl notebooks tests -name __pycache__ -prune -exec rm -rf {} +
@@ -89,6 +95,11 @@ $(BENCH)/.done: $(PY) pyproject.toml
 $(VENV)/.notebooks: $(PY) pyproject.toml requirements.txt
 	@echo "Installing requirements.txt into $(VENV) (a minute or two)"
 	@$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.course: $(VENV)/.notebooks
+	@echo "Installing nbgrader into $(VENV)"
+	@$(INSTALL) -e ".[course]"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.notebooks

@@ -43,8 +43,11 @@ def require(exercise, function, tiers="T0 T1 T2 T3 T4"):
         return
     if report.diagnosis:
         raise NotYet(report.diagnosis[0].name, report.diagnosis[0].says)
-    seen = lost[0].observed if isinstance(lost[0].observed, str) else "another answer"
-    raise NotYet("unknown", f"Fails where a right function {lost[0].name}: {' '.join(seen.split())[:120]}")
+    seen = " ".join(lost[0].observed.split()) if isinstance(lost[0].observed, str) else "another answer"
+    for start, diagnosis in {"not written": "not-written", "raised ": "error", "not finished": "endless"}.items():
+        if seen.startswith(start):
+            raise NotYet(diagnosis, f"The function: {seen[:160]}.")
+    raise NotYet("unknown", f"A right function {lost[0].name}. This one: {seen[:160]}.")
 
 
 def number(answer, expected, mistakes=(), tolerance=1e-6):
