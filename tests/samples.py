@@ -436,6 +436,20 @@ SAMPLES = {
         of(normal(7, 3), None, positive(), group_a=IMAGES, group_b=IMAGES, same=True),
         of(normal(3, 2), normal(2, 2), 0.7, group_a=THREE, group_b=np.array([3, 3])),
     ),
+    "row_dots": named(
+        lambda u, partner: np.array([a @ u[k] for a, k in zip(u, partner)]),
+        of(normal(6, 3), partner=np.array([3, 4, 5, 0, 1, 2])),
+        of(normal(4, 2), partner=np.array([1, 0, 3, 2])),
+    ),
+    # unit vectors
+    "normalize": named(
+        lambda x, axis: x / np.sqrt((x * x).sum(axis=axis, keepdims=True)),
+        of(normal(3, 5), axis=-1),
+        of(normal(3, 5), axis=0),
+        of(normal(2, 3, 5), axis=-1),
+        of(normal(2, 3, 5), axis=(0, 2)),
+        of(normal(4), axis=-1),
+    ),
     # shapes and positions
     "transpose": named(
         np.transpose,

@@ -480,7 +480,11 @@ FUNCTIONS = {
         ],
     ),
 }
-ELSEWHERE = {"one_hot": "has no gradient", "reduce_loss": "a part of the losses"}
+ELSEWHERE = {
+    "one_hot": "has no gradient",
+    "reduce_loss": "a part of the losses",
+    "normalize_by_definition": "in test_a_fast_normalize_is_its_definition",
+}
 CASES = [
     pytest.param(f, s, id=f"{name}-{k}") for name, (f, samples) in FUNCTIONS.items() for k, s in enumerate(samples)
 ]
@@ -607,9 +611,27 @@ def test_a_zero_row_spoils_nothing():
         x, alone = mc.tensor(rows), mc.tensor(rows[:1])
         c = np.array([[1.0, 2.0]])[:, : f(alone).shape[1]]
         g = mc.grad(f(x), x, cotangent=np.concatenate([c, c]), differentiable=True)
-        assert_close(g.data[0], mc.grad(f(alone), alone, cotangent=c)[0], 1e-15)
+        assert_close(g.data[0], mc.grad(f(alone), alone, cotangent=c)[0], 1e-15, floor=1e-16)
         assert g.data[1].tolist() == [0, 0]
         assert np.isfinite(mc.grad((g * g).sum(), x)).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("axis", [-1, 0, 1, (0, 2), None])
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-30, 1.0, 1e30, 1e200])
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-6), (np.float64, 1e-14)])
+def test_a_fast_normalize_is_its_definition(axis, scale, dtype, tolerance, rng):
+    if dtype == np.float32:
+        scale = scale ** (1 / 6)  # within its range
+    rows = (rng.standard_normal((3, 4, 5)) * scale).astype(dtype)
+    rows[1, :, 2] = rows[1, 2] = 0
+    c = rng.standard_normal(rows.shape).astype(dtype)
+    x, y = mc.tensor(rows), mc.tensor(rows)
+    u, v = mc.normalize(x, axis=axis), mc.functional.normalize_by_definition(y, axis=axis)
+    assert_close(u.numpy(), v.numpy(), tolerance)
+    assert u.dtype == dtype
+    if 1e-300 < scale:  # a gradient of 1e320 is none
+        assert_close(mc.grad(u, x, cotangent=c), mc.grad(v, y, cotangent=c), 10 * tolerance)
 
 
 @pytest.mark.filterwarnings("error")

@@ -15,7 +15,8 @@ from ..ops import PRIMITIVES, _raw, logsumexp, where
 from ..threads import in_parallel, one_blas_thread
 
 METHODS = ("auto", "composed", "blocked")
-BLOCK = 256  # rows and columns of a block on the CPU: with what is made of it, it stays in the cache
+BLOCK = 512  # rows and columns of a block on the CPU, where there are enough of them: it stays in the cache
+SMALL = 256  # where there are fewer, so that all threads have work
 ON_GPU = 4096
 KEEP = 2**28  # bytes of blocks that may be kept for the way back; above that they are made again
 PARTS = 8  # the work is cut into so many parts, whatever the number of threads, so that sums have one order
@@ -116,7 +117,7 @@ class _Scores:
         self.a, self.b = a, a if b is None else b
         self.scaled = a / temperature
         self.groups = [xp.asarray(group) for group in (group_a, group_b)]
-        self.size = BLOCK if xp is np else ON_GPU
+        self.size = ON_GPU if xp is not np else BLOCK if len(self.a) >= PARTS * BLOCK else SMALL
         rows, columns = _slices(xp, group_a, self.size), _slices(xp, group_b, self.size)
         blocks = [
             (r, c, low <= high_c and low_c <= high)  # may the block hold pairs of one group?
@@ -126,7 +127,7 @@ class _Scores:
         self.blocks = [block for block in blocks if block[2]] if same else blocks
         self.bytes = len(self.blocks) * self.size**2 * a.dtype.itemsize
         # Exponentials of numbers within ± a bound neither overflow nor vanish, so nothing need be subtracted from them.
-        longest = [float((x * x).sum(axis=1).max()) for x in ((a,) if self.symmetric else (a, b))]
+        longest = [float(xp.einsum("ij,ij->i", x, x).max()) for x in ((a,) if self.symmetric else (a, b))]
         bound = math.sqrt(longest[0] * longest[-1]) / float(temperature)
         self.safe = bound < 0.8 * math.log(float(np.finfo(a.dtype).max))
 
@@ -136,7 +137,7 @@ class _Scores:
         scores = self.xp.matmul(self.scaled[r], self.b[c].T, out=out[: r.stop - r.start, : c.stop - c.start])
         if may_share:
             one_group = self.groups[0][r][:, None] == self.groups[1][c]
-            scores[~one_group if self.same else one_group] = -math.inf
+            self.xp.putmask(scores, ~one_group if self.same else one_group, -math.inf)
             if self.same and r == c:
                 self.xp.fill_diagonal(scores, -math.inf)
         return scores
@@ -151,8 +152,9 @@ class _Scores:
         across = exp(scores - self.offset[c]) if self.symmetric and r != c else None
         return exp(scores - self.offset[r][:, None]), across
 
-    def room(self):
-        shape = min(self.size, len(self.a)), min(self.size, len(self.b))
+    def rooms(self, count):
+        """Room for so many blocks."""
+        shape = count, min(self.size, len(self.a)), min(self.size, len(self.b))
         return self.xp.empty(shape, dtype=self.a.dtype)
 
     def in_parts(self, work):
@@ -175,7 +177,7 @@ def _largest(scores):
     xp = scores.xp
 
     def work(numbers):
-        largest, room = xp.full(len(scores.a), -math.inf, dtype=scores.a.dtype), scores.room()
+        largest, room = xp.full(len(scores.a), -math.inf, dtype=scores.a.dtype), scores.rooms(1)[0]
         for k in numbers:
             r, c, _ = scores.blocks[k]
             block = scores.block(k, room)
@@ -193,11 +195,12 @@ def _sums(scores, keep):
     xp = scores.xp
 
     def work(numbers):
-        sums, blocks, room = xp.zeros(len(scores.a), dtype=scores.a.dtype), {}, scores.room()
-        ones = xp.ones(max(room.shape), dtype=room.dtype)
-        for k in numbers:
+        sums, blocks = xp.zeros(len(scores.a), dtype=scores.a.dtype), {}
+        rooms = scores.rooms(len(numbers) if keep else 1)  # one large array, since many small ones cost the system time
+        ones = xp.ones(max(rooms.shape[1:]), dtype=rooms.dtype)
+        for i, k in enumerate(numbers):
             r, c, _ = scores.blocks[k]
-            e, across = scores.exponentials(k, scores.room() if keep else room)
+            e, across = scores.exponentials(k, rooms[i if keep else 0])
             sums[r] += e @ ones[: e.shape[1]]  # a product with ones is a sum, and fast
             if scores.symmetric and r != c:
                 sums[c] += ones[: len(across)] @ across
@@ -214,7 +217,7 @@ def _weighted(scores, kept, w, for_b):
     xp, a, b, symmetric = scores.xp, scores.a, scores.b, scores.symmetric
 
     def work(numbers):
-        ga, room, weights = xp.zeros_like(a), scores.room(), scores.room()
+        ga, (room, weights) = xp.zeros_like(a), scores.rooms(2)
         gb = ga if symmetric else xp.zeros_like(b) if for_b else None
         for k in numbers:
             r, c, _ = scores.blocks[k]

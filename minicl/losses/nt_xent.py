@@ -7,9 +7,9 @@ debiased loss below change one thing each: what stands in the denominator.
 import math
 
 from ..arrays import namespace
-from ..engine import reshape
-from ..functional import concatenate, normalize, stack
-from ..ops import _raw, expm1, log, softplus, sum, where
+from ..engine import primitive
+from ..functional import normalize
+from ..ops import PRIMITIVES, _raw, expm1, log, softplus, where
 from .blocked import METHODS, lse_of_others
 from .classification import reduce_loss
 from .inputs import between, one_of, positive_temperature, two_views
@@ -23,14 +23,19 @@ def _compared(name, z1, z2, temperature, layout, method):
     u = normalize(z)
     n = len(u) // 2
     row = namespace(_raw(u)).arange(2 * n)
-    if layout == "stacked":
-        own = sum(u[:n] * u[n:], axis=1)
-        image, partner = row % n, concatenate([own, own])
-    else:
-        own = sum(u[::2] * u[1::2], axis=1)
-        image, partner = row // 2, reshape(stack([own, own], axis=1), (2 * n,))
+    image, partner = (row % n, (row + n) % (2 * n)) if layout == "stacked" else (row // 2, row ^ 1)
     others = lse_of_others(name, method, u, None, temperature, image, image)  # views of one image are not others
-    return partner / temperature, others, temperature
+    return row_dots(u, partner) / temperature, others, temperature
+
+
+@primitive
+def row_dots(xp, u, partner=None):
+    """yᵢ = uᵢ · u_p(i), where p pairs the rows up: p(p(i)) = i              Ūᵢ = (ȳᵢ + ȳ_p(i)) u_p(i)"""
+    return xp.einsum("ij,ij->i", u, u[partner])
+
+
+row_dots.defvjp(lambda g, y, u, partner: (g + g[partner])[:, None] * u[partner])
+PRIMITIVES["row_dots"] = row_dots
 
 
 def _several_images(name, anchors):
