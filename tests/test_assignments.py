@@ -1,0 +1,183 @@
+"""Every assignment goes through the whole cycle: source, release, submissions, grades, feedback.
+
+A blank submission scores 0 and the source all automatic points; a wrong one loses the points of its mistake; what a
+student does to the tests is undone, and what a student's code does to its kernel costs no other cell's points.
+"""
+
+import contextlib
+import copy
+import importlib
+import os
+import re
+import warnings
+from unittest import mock
+
+import nbformat
+import pytest
+
+from notebooks.assignments import course
+
+PATHS = course.sources()
+STUB = "raise NotImplementedError()"
+
+
+@contextlib.contextmanager
+def untouched():
+    """What a run sets for its kernels is taken back: environment and filters of warnings."""
+    with mock.patch.dict(os.environ), warnings.catch_warnings():
+        yield
+
+
+def identity(cell):
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+def kind(cell):
+    mark = cell.metadata.get("nbgrader", {})
+    return mark.get("grade", False), mark.get("solution", False)
+
+
+def answers(notebook):
+    """The cells that students write and tests grade, by id."""
+    return {identity(cell): cell for cell in notebook.cells if kind(cell) == (False, True)}
+
+
+def checks(notebook):
+    return {identity(cell): cell for cell in notebook.cells if kind(cell) == (True, False)}
+
+
+def texts(notebook):
+    return {identity(cell): cell for cell in notebook.cells if kind(cell) == (True, True)}
+
+
+def checks_of(answer, notebook):
+    return [name for name in checks(notebook) if re.fullmatch(rf"test_{answer}(-.*)?", name)]
+
+
+def replaced(notebook, new):
+    """A copy with other answers."""
+    notebook = copy.deepcopy(notebook)
+    for name, source in new.items():
+        answers(notebook)[name].source = source
+    return notebook
+
+
+def tampered(blank):
+    """Nothing answered, and every test made to pass: emptied, worth more, of another type; the last one deleted."""
+    notebook = copy.deepcopy(blank)
+    for cell in checks(notebook).values():
+        cell.source = "pass"
+        cell.metadata["nbgrader"]["points"] = 1000
+    last = list(checks(notebook).values())[-1]
+    notebook.cells.remove(last)
+    return notebook
+
+
+def broken(reference):
+    """An endless loop, an exception and a missing function, in three answers; and the tests that they lose."""
+    functions = [name for name, cell in answers(reference).items() if re.search(r"^def ", cell.source, re.M)]
+    names = [*functions, *(name for name in answers(reference) if name not in functions)][:3]
+    defined = re.search(r"^def (\w+)", answers(reference)[names[0]].source, re.M)[1]
+    loop = f"def {defined}(*args, **options):\n    while True:\n        pass\n"
+    new = dict(zip(names, [loop, "raise RuntimeError('a mistake in this cell')", ""]))
+    lost = [test for name in names for test in checks_of(name, reference)]
+    return replaced(reference, new), lost
+
+
+def hand_in(folder, student, notebook, name):
+    (folder / student).mkdir(parents=True)
+    nbformat.write(notebook, folder / student / f"{name}.ipynb")
+
+
+def wrong_submissions(path):
+    name = path.stem.partition("_")[0]
+    return importlib.import_module(f"wrong_submissions.{name}").WRONG
+
+
+# ------------------------------------------------------------------------------------------------- the real assignments
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_source_has_the_agreed_form(path):
+    notebook = course.read(path)
+    names = [identity(cell) for cell in notebook.cells if identity(cell)]
+    assert len(set(names)) == len(names), "a grade_id stands twice"
+    assert all(re.fullmatch(r"[\w-]+", name) for name in names)
+    assert all(checks_of(answer, notebook) for answer in answers(notebook)), "an answer has no test"
+    assert all("-" not in answer for answer in answers(notebook))
+    for name, cell in checks(notebook).items():
+        assert cell.metadata["nbgrader"]["points"] > 0
+        assert cell.source.count("### BEGIN HIDDEN TESTS") == cell.source.count("### END HIDDEN TESTS") == 1, name
+        hidden = cell.source.split("### BEGIN HIDDEN TESTS")[1].split("### END HIDDEN TESTS")[0].split("\n")
+        assert len([line for line in hidden if line.strip()]) == 2, f"{name}: an import and a call"
+    for name, cell in answers(notebook).items():
+        assert cell.source.count("### BEGIN SOLUTION") == cell.source.count("### END SOLUTION") >= 1, name
+    assert texts(notebook), "one answer at least is graded by a person"
+    assert len(wrong_submissions(path)) >= 1
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_the_whole_cycle(path, tmp_path):
+    name, reference, wrong = path.stem, course.read(path), wrong_submissions(path)
+    with untouched():
+        (released,) = course.release([path], tmp_path / "course")
+        blank = nbformat.read(released, as_version=4)
+        secret = solutions_and_hidden_tests(reference)
+        assert secret and not [line for line in secret if line in everything(blank)], "the release tells too much"
+        assert all(STUB in cell.source for cell in answers(blank).values())
+
+        folder = tmp_path / "submissions"
+        spoiled, lost = broken(reference)
+        hand_in(folder, "blank", blank, name)
+        hand_in(folder, "right", reference, name)
+        hand_in(folder, "tampered", tampered(blank), name)
+        hand_in(folder, "broken", spoiled, name)
+        for student, submission in wrong.items():
+            hand_in(folder, student, replaced(reference, submission["answers"]), name)
+        grades, problems = course.grade(folder, [path], tmp_path / "course")
+
+    assert not problems
+    points = {test: cell.metadata["nbgrader"]["points"] for test, cell in checks(reference).items()}
+    graded = {}
+    for grade in grades:
+        graded.setdefault(grade.student, {})[grade.cell] = grade
+    for student, cells in graded.items():
+        assert set(cells) == {*points, *texts(reference)}, student
+        assert {test: cells[test].of for test in points} == points, student
+
+    def lost_by(student):
+        return {
+            test: graded[student][test].diagnosis for test in points if graded[student][test].points != points[test]
+        }
+
+    for student in ("blank", "tampered"):
+        assert {grade.points for grade in graded[student].values()} == {0}, student
+    assert lost_by("right") == {}
+    assert all(graded["right"][text].points is None for text in texts(reference)), "a person has to read these"
+    assert set(lost_by("broken")) == set(lost)
+    for student, submission in wrong.items():
+        assert lost_by(student) == submission["loses"], student
+        assert all(graded[student][test].points == 0 for test in submission["loses"]), student
+    for student in graded:
+        page = (tmp_path / "course" / "feedback" / student / name / f"{name}.html").read_text()
+        assert "HIDDEN TESTS" not in page and "hidden_" not in page, f"feedback of {student} shows a hidden test"
+        assert student == "blank" or "Score: " in page
+
+
+def everything(notebook):
+    return "\n".join(cell.source for cell in notebook.cells)
+
+
+def solutions_and_hidden_tests(notebook):
+    """The lines that students may not see: those of solutions that stand nowhere else, hidden tests, model answers."""
+    lines, public = set(), set()
+    for cell in notebook.cells:
+        inside = kind(cell) == (True, True)
+        for line in cell.source.split("\n"):
+            if "BEGIN SOLUTION" in line or "BEGIN HIDDEN TESTS" in line:
+                inside = True
+            (lines if inside else public).add(line.strip())
+            if "END SOLUTION" in line or "END HIDDEN TESTS" in line:
+                inside = False
+    shown = "\n".join(public)
+    return {line for line in lines if len(line) > 3 and line not in shown}
