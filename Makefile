@@ -44,8 +44,8 @@ verify: $(VENV)/.test  ## hold every loss against its closed form, differences a
 equations: $(VENV)/.test  ## count the displayed equations, and how many of them are executed
 	@$(ONE_THREAD) $(PY) -m notebooks.equations
 
-oracles: $(VENV)/.test  ## install torch and autograd, which some tests compare with (they skip without)
-	@$(INSTALL) "torch==2.13.0" "autograd==1.9.1" "expecttest==0.3.0"
+oracles: $(VENV)/.test  ## install torch, jax and autograd, which some tests compare with (they skip without)
+	@$(INSTALL) "torch==2.13.0" "jax==0.10.2" "autograd==1.9.1" "expecttest==0.3.0"
 
 bench-ops: $(VENV)/.test  ## time every op, beside torch and autograd where they are installed
 	$(PY) -m tests.benchmarks.ops $(ARGS)
