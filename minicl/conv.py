@@ -12,6 +12,7 @@ import numpy as np
 
 from . import winograd
 from .arrays import namespace
+from .buffers import empty
 from .engine import primitive
 from .ops import PRIMITIVES, _as_arrays, _raw, matmul, max, mean, scatter
 from .threads import BLAS_ALONE, in_parallel, one_blas_thread
@@ -280,7 +281,7 @@ def _margins(shape, padding):
     return (n, top + h + bottom, left + w + right, c), inside
 
 
-CACHE = 2**19  # bytes of the windows that a thread forms at a time on the CPU
+CACHE = 2**21  # bytes of the windows that a thread forms at a time on the CPU: they stay in the cache
 ON_GPU = 2**28
 PARTS = 16  # at most so many threads have something to do; a constant, since it decides what is added up first
 
@@ -289,15 +290,16 @@ class _Columns:
     """The windows of a few images, as one matrix for each group: memory that one chunk after the other is written to."""
 
     def __init__(self, xp, most, x, w, places, stride, padding, dilation, groups):
-        shape, self.inside = _margins((most, *x.shape[1:]), padding)
+        (n, h, width, c), self.inside = _margins((most, *x.shape[1:]), padding)
         self.kernel, self.stride, self.dilation, self.groups = w.shape[:2], stride, dilation, groups
         self.places = places
-        self.margin = xp.zeros(shape, dtype=x.dtype)
-        self.columns = xp.empty((groups, most, *places, *w.shape[:3]), dtype=x.dtype)
+        self.width = width
+        self.margin = xp.zeros((n, h, width + stride[1], c), dtype=x.dtype)  # `back` needs some columns more
+        self.columns = empty((groups, most, *places, *w.shape[:3]), x.dtype, xp)
 
     def of(self, x):
         """The columns of images: (groups, N·H'·W', kh·kw·C/groups)."""
-        n, margin, columns = len(x), self.margin[: len(x)], self.columns[:, : len(x)]
+        n, margin, columns = len(x), self.margin[: len(x), :, : self.width], self.columns[:, : len(x)]
         margin[self.inside] = x
         shape = (n, *self.places, *self.kernel, x.shape[3])
         split = (self.groups, x.shape[3] // self.groups)
@@ -319,9 +321,14 @@ class _Columns:
         """The images that the columns are the windows of, added up where windows overlap."""
         margin, columns = self.margin[:n], self.columns[:, :n].transpose(1, 2, 3, 4, 5, 0, 6)
         margin[:] = 0
-        shape = (n, *self.places, *self.kernel, margin.shape[3])
-        for i, j, there in _offsets(shape, self.stride, self.dilation):
-            margin[there] += columns[:, :, :, i, j].reshape((*shape[:3], margin.shape[3]))
+        (ho, wo), (kh, kw), (sh, sw), (dh, dw), c = self.places, self.kernel, self.stride, self.dilation, margin.shape[3]
+        together = sw if dw == 1 else 1  # so many entries of a window stand side by side, and overlap with no other's
+        for i in range(kh):
+            rows = margin[:, dh * i : dh * i + sh * (ho - 1) + 1 : sh]
+            for j in range(0, kw, together):
+                width = builtins.min(together, kw - j)
+                places = rows[:, :, dw * j : dw * j + sw * wo].reshape((n, ho, wo, sw, c))[:, :, :, :width]
+                places += columns[:, :, :, i, j : j + width].reshape((n, ho, wo, width, c))
         return margin[self.inside]
 
 
@@ -343,12 +350,66 @@ def _in_chunks(xp, x, w, places, groups, work):
 @primitive(fix="x has shape (N, H, W, C), w has (kh, kw, C / groups, K).")
 def _conv2d(xp, x, w, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
     """Y = windows(X) W            X̄ = unwindows(Ȳ Wᵀ),   W̄ = windows(X)ᵀ Ȳ"""
-    matrix, each = _matrix(w, groups), w.shape[3] // groups
     places = _places(_margins(x.shape, padding)[0][1:3], w.shape[:2], stride, dilation)
-    y = xp.empty((len(x), *places, w.shape[3]), dtype=xp.result_type(x, w))
+    y = empty((len(x), *places, w.shape[3]), xp.result_type(x, w), xp)
     if xp is np and winograd.fits(x, w, y.shape, stride, dilation, groups):
         winograd.forward(x, w, padding, y)
         return y
+    beside = _beside(xp, w, places, dilation, groups)
+    _multiply(
+        xp, x, _for_several(w, beside, stride), _wider(y, beside), (stride[0], beside * stride[1]), padding, dilation, groups
+    )
+    return y
+
+
+def _conv2d_vjp(g, y, saved, needed, x, w, stride, padding, dilation, groups):
+    xp = namespace(x, w)
+    if xp is np and winograd.fits(x, w, y.shape, stride, dilation, groups):
+        return winograd.backward(g, needed, x, w, padding)
+    beside = _beside(xp, w, y.shape[1:3], dilation, groups)
+    several = _for_several(w, beside, stride)
+    wide = (stride[0], beside * stride[1])
+    gx, gw = _multiply_back(_wider(g, beside), needed, x, several, wide, padding, dilation, groups)
+    return gx, _from_several(gw, w.shape, stride) if needed[1] else None
+
+
+# With few channels the windows are short, and copying them takes longer than the product. So some windows side by side are
+# taken as one, which is not much longer, and the weights are repeated in it with zeros between them.
+
+
+def _beside(xp, w, places, dilation, groups):
+    """How many windows are taken as one."""
+    if xp is not np or groups > 1 or dilation != (1, 1) or w.shape[2] > 16:
+        return 1
+    return next(k for k in (7, 4, 3, 2, 1) if places[1] % k == 0 and k * w.shape[3] <= builtins.max(128, w.shape[3]))
+
+
+def _for_several(w, beside, stride):
+    """Weights (kh, kw + s (G − 1), C, G K) of G windows side by side, from those of one."""
+    if beside == 1:
+        return w
+    kh, kw, c, k = w.shape
+    several = np.zeros((kh, kw + stride[1] * (beside - 1), c, beside, k), w.dtype)
+    for m in range(beside):
+        several[:, stride[1] * m : stride[1] * m + kw, :, m] = w
+    return several.reshape((*several.shape[:3], beside * k))
+
+
+def _from_several(gw, shape, stride):
+    """The adjoint of `_for_several`."""
+    kh, kw, c, k = shape
+    several = gw.reshape((*gw.shape[:3], -1, k))
+    return builtins.sum(several[:, stride[1] * m : stride[1] * m + kw, :, m] for m in range(several.shape[3]))
+
+
+def _wider(y, beside):
+    """Images (N, H, W, K) as (N, H, W / G, G K)."""
+    return y.reshape((*y.shape[:2], y.shape[2] // beside, beside * y.shape[3]))
+
+
+def _multiply(xp, x, w, y, stride, padding, dilation, groups):
+    """Writes windows(x) w to y, a few images at a time."""
+    matrix, each, places = _matrix(w, groups), w.shape[3] // groups, y.shape[1:3]
 
     def work(part):
         most, chunks = part
@@ -358,16 +419,13 @@ def _conv2d(xp, x, w, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), 
             xp.matmul(columns.of(x[images]), matrix, out=target)
 
     _in_chunks(xp, x, w, places, groups, work)
-    return y
 
 
-def _conv2d_vjp(g, y, saved, needed, x, w, stride, padding, dilation, groups):
-    """As the forward, a few images at a time: their windows are formed again, which costs less than keeping them."""
+def _multiply_back(g, needed, x, w, stride, padding, dilation, groups):
+    """The same for its gradient: the windows are formed again, which costs less than keeping them."""
     xp, each = namespace(x, w), w.shape[3] // groups
-    if xp is np and winograd.fits(x, w, y.shape, stride, dilation, groups):
-        return winograd.backward(g, needed, x, w, padding)
-    matrix, places = _matrix(w, groups), y.shape[1:3]
-    gx = xp.empty(x.shape, dtype=g.dtype) if needed[0] else None
+    matrix, places = _matrix(w, groups), g.shape[1:3]
+    gx = empty(x.shape, g.dtype, xp) if needed[0] else None
 
     def work(part):
         most, chunks = part
@@ -384,7 +442,7 @@ def _conv2d_vjp(g, y, saved, needed, x, w, stride, padding, dilation, groups):
         return gw
 
     parts = _in_chunks(xp, x, w, places, groups, work)
-    gw = sum(parts, start=xp.zeros(matrix.shape, dtype=g.dtype)) if needed[1] else None  # in this order, always
+    gw = builtins.sum(parts, start=xp.zeros(matrix.shape, dtype=g.dtype)) if needed[1] else None  # in this order, always
     return gx, gw.transpose(1, 0, 2).reshape(w.shape) if needed[1] else None
 
 

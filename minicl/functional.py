@@ -1,7 +1,7 @@
 """Functions composed from primitives: their gradients, of every order, follow from those of the parts.
 
-What stands here is the readable definition of each (and, for `normalize`, a faster form of it). Where a formula would divide by zero at one point (a norm at the zero
-vector), the text says which value is chosen there.
+What stands here is the readable definition of each (and, for `normalize`, a faster form of it). Where a formula would
+divide by zero at one point (a norm at the zero vector), the text says which value is chosen there.
 """
 
 import builtins

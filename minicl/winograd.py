@@ -12,6 +12,7 @@ infinity or NaN in a pixel makes all 4 x 4 results of its tiles NaN.
 
 import numpy as np
 
+from .buffers import empty
 from .threads import in_parallel, one_blas_thread
 
 CACHE = 5 * 2**19  # bytes of the values of the tiles that a thread works on at a time
@@ -63,7 +64,7 @@ class _Tiles:
         self.a, self.b = _A.astype(dtype), _B.astype(dtype)
         tiles = most * self.down * self.across
         c, k = w.shape[2:]
-        self.memory = [(size, np.empty(size * tiles * n, dtype), n) for size, n in ((36, c), (36, c), (36, k), (16, k))]
+        self.memory = [(size, empty((size * tiles * n,), dtype), n) for size, n in ((36, c), (36, c), (36, k), (16, k))]
 
     def of(self, n):
         """Memory for the tiles of n images: pixels, values, products and results."""
@@ -155,7 +156,7 @@ def forward(x, w, padding, y):
 
 def backward(g, needed, x, w, padding):
     """The cotangents of x and w, None where not needed."""
-    spread, gx = _spread(w), np.empty(x.shape, g.dtype) if needed[0] else None
+    spread, gx = _spread(w), empty(x.shape, g.dtype) if needed[0] else None
 
     def work(part):
         most, chunks = part

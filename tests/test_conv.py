@@ -169,6 +169,24 @@ def test_winograd_takes_any_layout_of_memory(rng):
         assert_close(found, expected, 1e-14)
 
 
+@pytest.mark.parametrize("channels, outputs", [(1, 4), (3, 5), (16, 16), (16, 40), (17, 4)])
+@pytest.mark.parametrize("across, stride", [(7, 1), (8, 1), (9, 1), (8, 2), (14, 3), (5, 1)])
+def test_windows_that_are_taken_as_one(channels, outputs, across, stride, rng):
+    """With few channels some windows side by side are one; the result is that of the definition all the same."""
+    width = stride * (across - 1) + 3 + (stride > 1)  # one column that no window takes
+    x, w = rng.standard_normal((3, 5, width, channels)), rng.standard_normal((2, 3, channels, outputs))
+    beside = conv._beside(np, w, (4, across), (1, 1), 1)
+    assert across % beside == 0 and (beside > 1) == (channels <= 16 and across != 5)
+    leaves = [mc.tensor(x), mc.tensor(w)]
+    options = {"stride": (1, stride), "padding": ((0, 0), (0, 0))}
+    y, expected = (f(*leaves, **options) for f in (mc.PRIMITIVES["conv2d"], conv.conv2d_by_definition))
+    assert y.shape == (3, 4, across, outputs)
+    assert_close(y.data, expected.data, 1e-13)
+    c = rng.standard_normal(y.shape)
+    for found, wanted in zip(mc.grad(y, leaves, cotangent=c), mc.grad(expected, leaves, cotangent=c)):
+        assert_close(found, wanted, 1e-13)
+
+
 def test_the_kernel_takes_one_gradient_alone(rng):
     """A constant image, or constant weights, cost no gradient, and the other one is the same."""
     x, w = rng.standard_normal((5, 6, 7, 3)), rng.standard_normal((3, 2, 3, 2))

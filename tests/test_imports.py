@@ -10,7 +10,7 @@ import minicl
 ROOT = Path(minicl.__file__).parent
 # Each part may import those above it. What stands in one line does not import its neighbours.
 ORDER = [
-    ["arrays", "threads"],
+    ["arrays", "threads", "buffers"],
     ["engine"],
     ["ops", "winograd"],
     ["functional", "conv", "recompute", "derivatives", "gradcheck", "formulas"],
@@ -51,6 +51,8 @@ def imports(path, *, only_top=False):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_imports_only_what_stands_before_it(path):
+    if path.name == "__main__.py":
+        return  # a command: nothing imports it, so it may use whatever there is
     here = part_of(path)
     assert here in RANK, f"{here} has no place in the order of imports yet"
     for library, part in imports(path):

@@ -17,6 +17,12 @@ def blas_threads():
     return [info["num_threads"] for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas"]
 
 
+@pytest.fixture(autouse=True)
+def all_libraries():
+    """A test that ran before in this process may have loaded a BLAS of its own (SciPy has one)."""
+    threads._blas.cache_clear()
+
+
 @pytest.fixture
 def two(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from ..arrays import is_array, namespace
+from ..buffers import empty
 from ..engine import Saved, Tensor, astype, primitive
 from ..ops import PRIMITIVES, _raw, logsumexp, where
 from ..threads import in_parallel, one_blas_thread
@@ -155,7 +156,7 @@ class _Scores:
     def rooms(self, count):
         """Room for so many blocks."""
         shape = count, min(self.size, len(self.a)), min(self.size, len(self.b))
-        return self.xp.empty(shape, dtype=self.a.dtype)
+        return empty(shape, self.a.dtype, self.xp)
 
     def in_parts(self, work):
         """work(numbers of blocks) for each part of the blocks, in parallel on the CPU."""
@@ -196,7 +197,7 @@ def _sums(scores, keep):
 
     def work(numbers):
         sums, blocks = xp.zeros(len(scores.a), dtype=scores.a.dtype), {}
-        rooms = scores.rooms(len(numbers) if keep else 1)  # one large array, since many small ones cost the system time
+        rooms = scores.rooms(len(numbers) if keep else 1)
         ones = xp.ones(max(rooms.shape[1:]), dtype=rooms.dtype)
         for i, k in enumerate(numbers):
             r, c, _ = scores.blocks[k]

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from ..arrays import is_array, namespace
+from ..buffers import empty
 from ..engine import Saved, Tensor, primitive, tensor
 from ..ops import mean, relu, sqrt
 from ..recompute import once
@@ -42,7 +43,7 @@ def _batch_norm(xp, x, weight, bias, eps=1e-5, moments=None, rectify=False):
     dtype = xp.result_type(x, *(p for p in (weight, bias) if is_array(p)))
     wide, repeat, blocks = _blocks(xp, x)
     shift, scale, bias = repeat(mu), repeat(weight * rate), repeat(bias)
-    y = xp.empty(wide.shape, dtype)
+    y = empty(wide.shape, dtype, xp)
 
     def work(rows):
         block = xp.subtract(wide[rows], shift, out=y[rows] if dtype == shift.dtype else None)
@@ -62,7 +63,7 @@ def _batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify)
     mu, rate = saved
     wide, repeat, blocks = _blocks(xp, x)
     g, y, shift = g.reshape(wide.shape), y.reshape(wide.shape), repeat(mu)
-    gx = xp.empty(wide.shape, g.dtype) if needed[0] else None
+    gx = empty(wide.shape, g.dtype, xp) if needed[0] else None
 
     def sums(rows):
         gy = g[rows]
@@ -91,7 +92,7 @@ def _batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify)
 _batch_norm.__name__ = "batch_norm"
 _batch_norm.defvjp_joint(_batch_norm_vjp, composed=batch_norm_by_definition)
 
-BLOCK = 2**17  # bytes of a block of rows: with what is computed of it, it stays in the cache of a core
+BLOCK = 2**20  # bytes of a block of rows: small enough for the caches, and large enough to keep a thread busy
 
 
 def _blocks(xp, x):
@@ -112,10 +113,10 @@ def _blocks(xp, x):
 
 
 def _over(xp, blocks, work):
-    """[work(rows) for rows in blocks], in parallel: a thread takes some 16 of them at a time."""
+    """[work(rows) for rows in blocks], in parallel: a thread takes two of them at a time."""
     if xp is not np:
         return [work(rows) for rows in blocks]
-    parts = [blocks[k : k + 16] for k in range(0, len(blocks), 16)]
+    parts = [blocks[k : k + 2] for k in range(0, len(blocks), 2)]
     return [result for part in in_parallel(lambda part: [work(rows) for rows in part], parts) for result in part]
 
 
