@@ -176,7 +176,8 @@ def test_windows_that_are_taken_as_one(channels, outputs, across, stride, rng):
     width = stride * (across - 1) + 3 + (stride > 1)  # one column that no window takes
     x, w = rng.standard_normal((3, 5, width, channels)), rng.standard_normal((2, 3, channels, outputs))
     beside = conv._beside(np, w, (4, across), (1, 1), 1)
-    assert across % beside == 0 and (beside > 1) == (channels <= 16 and across != 5)
+    assert across % beside == 0
+    assert (beside > 1) == (channels <= 16 and across != 5 and (across, outputs) != (7, 40))
     leaves = [mc.tensor(x), mc.tensor(w)]
     options = {"stride": (1, stride), "padding": ((0, 0), (0, 0))}
     y, expected = (f(*leaves, **options) for f in (mc.PRIMITIVES["conv2d"], conv.conv2d_by_definition))
