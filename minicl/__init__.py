@@ -111,7 +111,7 @@ from . import graph, losses
 
 __version__ = "0.1.0"
 
-_LAZY = "course data derivations evaluate formulas gradcheck nn optim train verify viz".split()
+_LAZY = "course data derivations evaluate formulas gradcheck nn optim parallel train verify viz".split()
 
 
 def __getattr__(name):

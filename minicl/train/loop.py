@@ -100,6 +100,10 @@ class Method(Module):
         loss, outputs = self.loss(batch)
         return float(loss), grad(loss, self.optimizer.parameters), outputs  # no Tensor, which would hold the graph
 
+    def keep(self, path, arrays, notes):
+        """Write the state, which is that after a whole epoch, to the checkpoint of `fit`."""
+        checkpoints.save(path, arrays, notes)
+
     def step(self, batch):
         """One step of the optimiser. Returns a dict of numbers."""
         value, gradients, outputs = self.gradients(batch)
@@ -218,7 +222,7 @@ class Method(Module):
                         f(self)
                     good = self._snapshot()  # after the callbacks: one of them may have changed the learning rate
                     if checkpoint is not None and (self.epoch % save_every == 0 or self.epoch == epochs):
-                        checkpoints.save(checkpoint, *good)
+                        self.keep(checkpoint, *good)
                         saved = self.epoch
             except BaseException as error:  # an interrupt from the keyboard too
                 try:
@@ -230,7 +234,7 @@ class Method(Module):
                     )
                     raise error from None
                 if checkpoint is not None and saved < self.epoch:
-                    checkpoints.save(checkpoint, *good)
+                    self.keep(checkpoint, *good)
                 raise
         return self
 

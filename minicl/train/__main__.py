@@ -1,0 +1,75 @@
+"""Train from the command line, on one process or on several: the numbers are the same.
+
+    python -m minicl.train simclr --epochs 20 --checkpoint build/digits.safetensors
+    mpiexec -n 4 python -m minicl.train simclr --epochs 20 --checkpoint build/digits.safetensors
+
+It trains on the digits of scikit-learn, or on the images of a file (`--images`). Given again, a command goes on from its
+checkpoint, on as many workers as there are then.
+"""
+
+import argparse
+import sys
+
+import numpy as np
+
+from .. import data, nn, parallel
+from ..data import views
+
+
+def parser():
+    """The options, with their defaults."""
+    p = argparse.ArgumentParser(
+        prog="python -m minicl.train", description="Contrastive training on one or more processes."
+    )
+    p.add_argument("method", choices=["simclr", "moco"])
+    p.add_argument("--images", help="a .npy file of floats (N, H, W, C); by default the digits of scikit-learn")
+    p.add_argument("--encoder", choices=["mlp", "convnet"], default="mlp")
+    p.add_argument("--dim", type=int, default=32, help="length of the embeddings")
+    p.add_argument("--epochs", type=int, default=20)
+    p.add_argument("--batch-size", type=int, default=256, help="of all workers together")
+    p.add_argument("--parts", type=int, default=8, help="of a batch, at least as many as workers; MoCo's groups, too")
+    p.add_argument("--temperature", type=float, default=0.2)
+    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--queue", type=int, default=1024, help="keys that MoCo remembers")
+    p.add_argument("--momentum", type=float, default=0.98, help="of MoCo's key encoder")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    p.add_argument("--checkpoint", help="a file that the state is kept in, and read from if it is there")
+    p.add_argument("--quiet", action="store_true", help="no progress bar")
+    return p
+
+
+def built(options, shape):
+    """The method for images of a shape (H, W, C)."""
+    random = {"dtype": np.dtype(options.dtype)}
+    if options.encoder == "convnet":
+        encoder, width = nn.ConvNet(shape[-1], rng=options.seed, **random), 128
+    else:
+        encoder, width = nn.MLP([int(np.prod(shape)), 256, 128], rng=options.seed, **random), 128
+    head = nn.ProjectionHead(width, width, options.dim, rng=options.seed + 1, **random)
+    view = views.RandomAffine(degrees=15, shift=1, scale=(0.8, 1.2))
+    settings = {"lr": options.lr, "batch_size": options.batch_size, "seed": options.seed, "parts": options.parts}
+    settings["temperature"] = options.temperature
+    if options.method == "simclr":
+        return parallel.SimCLR(encoder, head, view, **settings)
+    # BatchNorm must not tell which batch a key was in, so each part is a group; other networks need none.
+    groups = options.parts if options.encoder == "convnet" else 1
+    queue = {"dim": options.dim, "queue_size": options.queue, "momentum": options.momentum, "groups": groups}
+    return parallel.MoCo(encoder, head, view, **queue, **settings)
+
+
+def main(arguments=None):
+    """Train, and say how it ended."""
+    options = parser().parse_args(arguments)
+    workers = parallel.everybody()
+    images = data.digits("train")[0] if options.images is None else np.load(options.images)
+    images = images.astype(options.dtype)
+    method = built(options, images.shape[1:])
+    method.fit(images, options.epochs, progress=not options.quiet, checkpoint=options.checkpoint)
+    if workers.rank == 0:
+        last = ", ".join(f"{name} {values[-1]:.12g}" for name, values in method.history.items())
+        print(f"{options.method}, {workers.size} worker{'s' * (workers.size > 1)}, epoch {method.epoch}: {last}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
