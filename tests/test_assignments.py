@@ -181,3 +181,46 @@ def solutions_and_hidden_tests(notebook):
                 inside = False
     shown = "\n".join(public)
     return {line for line in lines if len(line) > 3 and line not in shown}
+
+
+# ------------------------------------------------------------------------------------------------ an assignment of ours
+
+MISHAPS = {  # what stands in the answer: the diagnosis of its test
+    "good": ("good = 1", None),
+    "loop": ("while True:\n    pass", "missing"),
+    "deaf": ("while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass", "missing"),
+    "kill": ("import os\nos._exit(3)", "missing"),
+    "quit": ("exit()", "missing"),
+    "leave": ("import sys\nsys.exit()", "missing"),
+    "flood": ("while True:\n    print('flood ' * 100)", "missing"),
+    "syntax": ("syntax = = 1", "missing"),
+    "wrong": ("wrong = 2", "error"),
+    "last": ("last = 1", None),
+}
+
+
+def source_of_ours(folder):
+    """A source with one answer and one test for each mishap, and a text."""
+    cells = ["# %%\nimport numpy as np"]
+    for name in MISHAPS:
+        solution = f"### BEGIN SOLUTION\n{name} = 1\n### END SOLUTION"
+        test = f"### BEGIN HIDDEN TESTS\nassert {name} == 1, 'not one'\n### END HIDDEN TESTS"
+        cells.append(f'# %% nbgrader={{"grade_id": "{name}", "solution": true}}\n{solution}')
+        cells.append(f'# %% nbgrader={{"grade_id": "test_{name}", "points": 2}}\n{test}')
+    cells.append('# %% [markdown] nbgrader={"grade_id": "why", "solution": true, "points": 4}\n# Because.')
+    path = folder / "a9_mishaps.py"
+    path.write_text("\n\n".join(cells) + "\n")
+    return path
+
+
+def test_what_a_cell_does_to_its_kernel_costs_no_other_cell_its_points(tmp_path):
+    path = source_of_ours(tmp_path)
+    spoiled = replaced(course.read(path), {name: answer for name, (answer, _) in MISHAPS.items()})
+    hand_in(tmp_path / "in", "ada", spoiled, path.stem)
+    with untouched():
+        grades, problems = course.grade(tmp_path / "in", [path], tmp_path / "course", timeout=4)
+    assert not problems
+    lost = {grade.cell: grade.diagnosis for grade in grades if grade.points == 0}
+    assert lost == {f"test_{name}": diagnosis for name, (_, diagnosis) in MISHAPS.items() if diagnosis}
+    done = nbformat.read(tmp_path / f"course/autograded/ada/{path.stem}/{path.stem}.ipynb", as_version=4)
+    assert {name: cell.source for name, cell in answers(done).items()} == {n: a for n, (a, _) in MISHAPS.items()}

@@ -85,12 +85,14 @@ def settings(course=COURSE, timeout=CELL_TIMEOUT):
     c = Config()
     c.CourseDirectory.root = str(course)
     c.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
-    c.Execute.timeout = timeout
+    c.Run.timeout = timeout
+    c.Run.interrupt_on_timeout = False  # a loop can be deaf to it: the kernel is ended, and another one begun
     # An error is one line: a traceback takes seconds, and would show the lines around a hidden test.
-    c.Execute.extra_arguments = [
+    c.Run.extra_arguments = [
         "--log-level=ERROR",
         "--InteractiveShell.xmode=Minimal",
         "--HistoryManager.enabled=False",
+        "--IPKernelApp.exec_lines=import graded_kernel",
     ]
     c.Autograde.sanitize_preprocessors = [
         ClearOutput,
@@ -113,10 +115,11 @@ def settings(course=COURSE, timeout=CELL_TIMEOUT):
 
 
 def api(course=COURSE, timeout=CELL_TIMEOUT):
-    """nbgrader for a folder; it says what it does only where something is wrong."""
-    logging.getLogger("traitlets").setLevel(logging.CRITICAL)
+    """nbgrader for a folder; what it logs is shown only where something goes wrong."""
+    log = logging.getLogger("traitlets")
+    log.handlers, log.propagate = [logging.NullHandler()], False
     config = settings(course, timeout)
-    config.NbGraderAPI.log_level = "CRITICAL"
+    config.NbGraderAPI.log_level = "ERROR"
     return NbGraderAPI(CourseDirectory(config=config), config=config)
 
 
@@ -145,7 +148,7 @@ def release(paths, course=COURSE):
 
 def _checked(answer):
     if not answer["success"]:
-        raise RuntimeError(f"nbgrader stopped:\n{answer.get('error') or answer.get('log')}")
+        raise RuntimeError(f"nbgrader stopped: {answer.get('log') or answer.get('error')}")
 
 
 # ------------------------------------------------------------------------------------------------- steps of nbgrader's
@@ -176,24 +179,30 @@ def _places(nb):
 
 
 class Run(Execute):
-    """Runs all cells. One that takes the kernel with it, or cannot be interrupted, is left out of a second run."""
+    """Runs all cells. One that ends the kernel, or does not end itself, is left out when the others run again."""
 
     def preprocess(self, nb, resources, km=None):
         sources = [cell.source for cell in nb.cells]
-        for _ in range(len(sources) + 1):
+        for _ in sources:
+            self.ended = set()
             try:
                 super().preprocess(nb, resources, km)
                 break
             except (DeadKernelError, CellTimeoutError) as error:
                 why = "does not end" if isinstance(error, CellTimeoutError) else "ended the kernel"
                 nb.cells[self.running].source = f'raise RuntimeError("this cell {why}")'
-        for cell, source in zip(nb.cells, sources):
+        for i, (cell, source) in enumerate(zip(nb.cells, sources)):
             cell.source = source
+            if cell.cell_type == "code" and i not in self.ended:  # without an output it would get its points
+                message = {"ename": "RuntimeError", "evalue": "this cell was not run", "traceback": []}
+                cell.outputs = [nbformat.v4.new_output("error", **message)]
         return nb, resources
 
     def preprocess_cell(self, cell, resources, index):
         self.running = index
-        return super().preprocess_cell(cell, resources, index)
+        done = super().preprocess_cell(cell, resources, index)
+        self.ended.add(index)
+        return done
 
 
 class ShortErrors(NbGraderPreprocessor):
