@@ -84,7 +84,7 @@ class profile:  # noqa: N801  (it is used like a function)
         y = self._timed("forward", op.__name__, layer, lambda: call(op, *args, **params))
         for row in self._rows(op.__name__, layer):
             row.calls += row is self.ops[op.__name__]
-            row.bytes += _fresh_bytes(y)
+            row.bytes += _fresh_bytes(y, args)
         if isinstance(y, Tensor) and isinstance(y._origin, Origin):
             y._origin = y._origin._replace(op=_Timed(op, layer, self))
         return y
@@ -175,10 +175,13 @@ class _Timed:
         return getattr(self.op, name)
 
 
-def _fresh_bytes(y):
-    """The memory that a result fills; a view of another array fills none."""
-    y = y.data if isinstance(y, Tensor) else y
-    return y.nbytes if is_array(y) and y.base is None else 0
+def _fresh_bytes(y, args):
+    """The memory that a result fills; a view of an argument fills none."""
+    y, *args = (x.data if isinstance(x, Tensor) else x for x in (y, *args))
+    if not is_array(y):
+        return 0
+    owner = y if y.base is None else y.base
+    return 0 if any(owner is x or owner is x.base for x in args if is_array(x)) else y.nbytes
 
 
 def _by_time(rows):

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import builtins
+
 import numpy as np
 
 
@@ -435,6 +437,18 @@ SAMPLES = {
         of(normal(7, 3), None, positive(), group_a=IMAGES, group_b=IMAGES),
         of(normal(7, 3), None, positive(), group_a=IMAGES, group_b=IMAGES, same=True),
         of(normal(3, 2), normal(2, 2), 0.7, group_a=THREE, group_b=np.array([3, 3])),
+    ),
+    "siglip_in_blocks": named(
+        lambda u, v, temperature, bias: np.array(
+            [
+                builtins.sum(
+                    np.logaddexp(0, (-1) ** (i == j) * (a @ b / temperature + bias)) for j, b in enumerate(v)
+                )
+                for i, a in enumerate(u)
+            ]
+        ),
+        of(normal(4, 3), normal(4, 3), positive(), normal()),
+        of(normal(3, 2), normal(3, 2), 0.5, -1.0),
     ),
     "row_dots": named(
         lambda u, partner: np.array([a @ u[k] for a, k in zip(u, partner)]),

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import minicl as mc
 from minicl.losses import blocked
 
+siglip_module = sys.modules["minicl.losses.siglip"]  # the name of the module is that of the function
+
 nt_xent = mc.losses.nt_xent
 THREADS = lambda k: {"OMP_NUM_THREADS": k, "OPENBLAS_NUM_THREADS": k}
 
@@ -22,6 +24,7 @@ THREADS = lambda k: {"OMP_NUM_THREADS": k, "OPENBLAS_NUM_THREADS": k}
 def small_blocks(monkeypatch):
     """Many blocks, with edges where N = 17 has none."""
     monkeypatch.setattr(blocked, "BLOCK", 5)
+    monkeypatch.setattr(blocked, "SMALL", 5)
 
 
 def both(z, temperature, weights, dtype=np.float64, **options):
@@ -57,6 +60,7 @@ def test_any_size_of_batch_and_block(n, d, temperature, block, seed):
     z, weights = rng.standard_normal((2 * n, d)), rng.standard_normal(2 * n)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocked, "BLOCK", block)
+        patch.setattr(blocked, "SMALL", block)
         (_, *composed), (_, *found) = both(z, temperature, weights)
     for a, b in zip(composed, found):
         # Along z the gradient vanishes, and for d = 1 all of it: what is left is rounding of terms as large as 1/τ.
@@ -245,3 +249,37 @@ def test_what_cannot_be_is_refused(rng):
         nt_xent(z, method="fast")
     with pytest.raises(TypeError, match="float32 and float64, not float16"):
         nt_xent(z.astype(np.float16), method="blocked")
+
+
+@pytest.mark.parametrize("temperature, bias", [(0.1, -10.0), (0.01, -3.0), (1.0, 2.0)])
+@pytest.mark.parametrize("n", [1, 4, 5, 6, 17])
+def test_siglip_in_blocks_is_its_definition(n, temperature, bias, rng, monkeypatch):
+    monkeypatch.setattr(siglip_module, "SMALL", 5)
+    arrays = [rng.standard_normal((n, 4)), rng.standard_normal((n, 4)), temperature, bias]
+    weights, found = rng.standard_normal(n), []
+    for method in ("composed", "blocked"):
+        leaves = [mc.tensor(x, dtype=np.float64) for x in arrays]
+        losses = mc.losses.siglip(*leaves, reduction="none", method=method)
+        gradient = mc.grad(losses, leaves, weights)
+        again = mc.grad(losses, leaves[0], weights, differentiable=True)
+        found.append([losses.data, *gradient, mc.grad((again * again).sum(), leaves[1])])
+    for a, b in zip(*found):
+        assert_close(b, a, 1e-12)
+
+
+def test_siglip_in_blocks_takes_memory_that_grows_with_n(rng):
+    z = [mc.tensor(rng.standard_normal((6000, 4)).astype(np.float32)) for _ in range(2)]
+    tracemalloc.start()
+    loss = mc.losses.siglip(*z)
+    mc.grad(loss, z)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert loss.origin.args[0].origin.op.__name__ == "siglip_in_blocks"
+    assert peak < 6000**2 * 4 / 5
+    assert_close(loss.data, mc.losses.siglip(*[x.data for x in z], method="composed"), 1e-5)
+
+
+def test_siglip_in_blocks_refuses_mixed_precisions(rng):
+    a, b = rng.standard_normal((2, 3, 4))
+    with pytest.raises(TypeError, match="siglip: method=\"blocked\" computes with arrays that are all float32 or all"):
+        mc.losses.siglip(a, b.astype(np.float32), method="blocked")

@@ -27,7 +27,7 @@ LINEAR = {
 }
 NOT_LINEAR = set(
     "power exp log log1p expm1 sqrt square sin cos tanh erf sigmoid softplus logsumexp softmax log_softmax "
-    "lse_in_blocks normalize row_dots".split()
+    "lse_in_blocks siglip_in_blocks normalize row_dots".split()
 )
 
 
