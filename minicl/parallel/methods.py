@@ -23,7 +23,7 @@ from ..train.remembering import fits
 from ..train.settings import whole
 from .collectives import sum_gradients, total
 from .norms import defer_statistics, sync_batch_norm
-from .nt_xent import nt_xent, partner_rank
+from .ring import nt_xent, partner_rank
 from .workers import everybody
 
 OF_ALL = ("order_rng", "view_rng", "shuffle_rng")  # generators that draw the same on all workers

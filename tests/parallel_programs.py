@@ -1,0 +1,120 @@
+"""What `test_parallel_mpi.py` has the workers do: `mpiexec -n R python tests/parallel_programs.py NAME FILE`.
+
+Worker 0 writes what was found to FILE. Without mpiexec the same program runs on one process.
+"""
+
+import os
+import sys
+import time
+
+import numpy as np
+
+import minicl as mc
+from minicl import parallel
+
+SHARDS = {1: [11], 2: [9, 2], 4: [4, 1, 5, 1]}  # images of each worker
+STEPS = 20
+
+
+def shard(x, workers):
+    sizes = SHARDS[workers.size]
+    first = sum(sizes[: workers.rank])
+    return x[first : first + sizes[workers.rank]]
+
+
+def losses(workers):
+    """Values and gradients of the loss for a τ of each kind, and each kind of talk beside its definition."""
+    z1, z2 = np.random.default_rng(0).standard_normal((2, 11, 5))
+    found = {}
+    for temperature in (0.5, 0.05, 0.004):
+        a, b, t = mc.tensor(shard(z1, workers)), mc.tensor(shard(z2, workers)), mc.tensor(temperature)
+        loss = parallel.nt_xent(a, b, t, workers)
+        ga, gb, gt = mc.grad(loss, [a, b, t])
+        found |= {f"{temperature} loss": loss.data, f"{temperature} dt": workers.sum(gt)}
+        found |= {f"{temperature} dz1": workers.gather(ga), f"{temperature} dz2": workers.gather(gb)}
+        same = workers.exchange(loss.data[None])
+        assert all((x == same[0]).all() for x in same)
+    talk(workers)
+    return found
+
+
+def talk(workers):
+    """Whole numbers of several kinds: MPI's ways against those that `Workers` defines by one exchange."""
+    rng = np.random.default_rng(workers.rank)
+    sizes = SHARDS[workers.size]
+    for kind in (np.float64, np.float32, np.float16, np.int64):
+        for shape in [(), (3,), (11, 2)]:
+            x = rng.integers(-9, 9, shape).astype(kind)
+            assert np.array_equal(workers.sum(x), parallel.Workers.sum(workers, x.reshape(-1)).reshape(shape))
+            assert workers.sum(x).dtype == kind
+        expected = parallel.Workers.sum_rows(workers, x, sizes)
+        assert np.array_equal(workers.sum_rows(x, sizes), expected) and expected.dtype == kind
+        own = rng.integers(-9, 9, (sizes[workers.rank], 2)).astype(kind)
+        arrived = workers.pass_on(own, sizes[workers.rank - 1])()
+        assert np.array_equal(arrived, parallel.Workers.pass_on(workers, own, None)())
+    y = rng.integers(-9, 9, (11, 2)).astype(float)
+    x = rng.integers(-9, 9, (sizes[workers.rank], 2)).astype(float)
+    forward = (parallel.all_gather(x, workers) * y).sum()
+    back = (x * parallel.reduce_scatter(y, rows=len(x), workers=workers)).sum()
+    assert workers.sum(forward - back) == 0
+
+
+def networks():
+    encoder = mc.nn.ConvNet(1, (4, 6), rng=0, dtype=np.float64)
+    return encoder, mc.nn.ProjectionHead(6, 8, 5, rng=1, dtype=np.float64), mc.data.views.GaussianNoise(0.1)
+
+
+def methods(workers):
+    """SimCLR and MoCo with BatchNorm, 20 steps, a batch of 30 in 7 parts."""
+    images = np.random.default_rng(3).random((150, 8, 8, 1))
+    settings = {"batch_size": 30, "lr": 1e-2, "workers": workers}
+    simclr = parallel.SimCLR(*networks(), parts=7, **settings)
+    moco = parallel.MoCo(*networks(), dim=5, queue_size=70, momentum=0.9, groups=7, **settings)
+    found = {}
+    for method in (simclr, moco):
+        method.fit(images, STEPS // 5, progress=False)
+        name = type(method).__name__
+        assert method.optimizer.steps == STEPS
+        found |= {f"{name} {key}": value for key, value in method.state_dict().items()}
+        found |= {f"{name} {key}": np.array(values) for key, values in method.history.items()}
+    return found
+
+
+def everything(workers):
+    return losses(workers) | methods(workers)
+
+
+def fails(workers):
+    """Worker 1 alone meets an error; the others wait for it."""
+    z = np.ones((4, 3)) + workers.rank * np.eye(4, 3)
+    if workers.rank == 1:
+        z[2, 1] = np.nan
+    parallel.nt_xent(z, z, 0.5, workers)
+    return {}
+
+
+def hangs(workers):
+    """Worker 1 does something else for a minute."""
+    if workers.rank == 1:
+        time.sleep(60)
+    workers.sum(np.ones(1))
+    return {}
+
+
+def long(workers):
+    """A run that writes a checkpoint, until it is stopped from outside: `FILE.pid1` has the number of a process."""
+    path = sys.argv[2]
+    with open(f"{path}.pid{workers.rank}", "w") as file:
+        file.write(str(os.getpid()))
+    method = parallel.SimCLR(*networks(), parts=7, batch_size=30, lr=1e-2, workers=workers)
+    images = np.random.default_rng(3).random((60, 8, 8, 1))
+    epochs = int(os.environ.get("EPOCHS", 10**6))
+    method.fit(images, epochs, progress=False, checkpoint=path)
+    return {}
+
+
+if __name__ == "__main__":
+    everyone = parallel.everybody()
+    results = globals()[sys.argv[1]](everyone)
+    if everyone.rank == 0 and results:
+        np.savez(sys.argv[2], **results)

@@ -1,0 +1,140 @@
+"""Real processes, started by mpiexec: R = 1, 2, 4 find the same numbers; who is lost, fails, hangs or differs is told of."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import parallel_programs
+import pytest
+from differences import assert_close
+
+from minicl import parallel
+from minicl.train import checkpoints
+
+MPIEXEC = Path(sys.executable).parent / "mpiexec"
+PROGRAMS = Path(parallel_programs.__file__)
+pytestmark = pytest.mark.skipif(
+    not MPIEXEC.exists() or importlib.util.find_spec("mpi4py") is None,
+    reason="no mpiexec beside this Python: pip install -e '.[mpi]'",
+)
+
+
+def command(workers, *arguments):
+    return [str(MPIEXEC), "-n", str(workers), sys.executable, *map(str, arguments)]
+
+
+def start(*parts, **environment):
+    """A process group of its own, so that nothing is left over, whatever happens."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAMS.parent.parent)} | environment
+    return subprocess.Popen(
+        parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+
+
+def finish(process, seconds=300):
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return process.returncode, out, err
+
+
+def run(workers, *arguments, **environment):
+    code, out, err = finish(start(*command(workers, *arguments), **environment))
+    assert code == 0, err
+    return out
+
+
+@pytest.fixture(scope="module")
+def one_process():
+    """The same programs without mpiexec and without MPI."""
+    return parallel_programs.everything(parallel.Workers())
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_finds_what_one_process_finds(workers, one_process, tmp_path):
+    """Loss and gradient to 1e-12; parameters, buffers and history after 20 steps of SimCLR and MoCo to 1e-9."""
+    run(workers, PROGRAMS, "everything", tmp_path / "found.npz")
+    with np.load(tmp_path / "found.npz") as found:
+        assert set(found) == set(one_process)
+        for name, expected in one_process.items():
+            trained = name.startswith(("SimCLR", "MoCo"))
+            if workers == 1:
+                assert np.array_equal(found[name], expected), name
+            else:
+                assert_close(found[name], expected, 1e-9 if trained else 1e-12, what=name)
+
+
+def test_the_command_line_gives_the_same_with_and_without_mpiexec():
+    arguments = ["-m", "minicl.train", "moco", "--epochs", "1", "--dtype", "float64", "--quiet"]
+    code, alone, err = finish(start(sys.executable, *arguments))
+    assert code == 0, err
+    assert alone.startswith("moco, 1 worker, epoch 1: loss ")
+    assert run(2, *arguments) == alone.replace("1 worker,", "2 workers,")
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_killed_worker_ends_all_and_the_run_goes_on_with_one_less(tmp_path):
+    path = tmp_path / "run.safetensors"
+    process = start(*command(3, PROGRAMS, "long", path))
+    wait_for(lambda: checkpoints.previous(path).exists() or process.poll() is not None)  # two epochs are done
+    os.kill(int(Path(f"{path}.pid1").read_text()), signal.SIGKILL)
+    before = time.monotonic()
+    code, _, err = finish(process, 30)
+    assert code and time.monotonic() - before < 30
+    assert "one of 3 workers was lost" in err and f"is in {path}: give the same command again" in err
+    for rank in (0, 2):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(Path(f"{path}.pid{rank}").read_text()), 0)
+
+    done = checkpoints.load(path)[1]["epoch"]
+    assert f"The state after epoch {done} " in err or f"The state after epoch {done - 1} " in err
+    run(2, PROGRAMS, "long", path, EPOCHS=str(done + 2))
+    unbroken = tmp_path / "unbroken.safetensors"
+    run(1, PROGRAMS, "long", unbroken, EPOCHS=str(done + 2))
+    (found, notes), (expected, others) = checkpoints.load(path), checkpoints.load(unbroken)
+    assert notes["epoch"] == others["epoch"] == done + 2 and notes["generators"] == others["generators"]
+    for name, a in expected.items():
+        assert_close(found[name], a, 1e-9, what=name)
+
+
+def test_a_worker_that_fails_ends_all_and_says_why():
+    before = time.monotonic()
+    code, _, err = finish(start(*command(3, PROGRAMS, "fails", "-")), 30)
+    assert code and time.monotonic() - before < 30
+    assert "NotFiniteError" in err and "worker 1 of 3 failed, and ends all." in err
+
+
+def test_a_worker_that_hangs_is_not_waited_for_for_ever():
+    code, _, err = finish(start(*command(2, PROGRAMS, "hangs", "-"), MINICL_PATIENCE="2"), 30)
+    assert code
+    assert "worker 0 of 2 has waited 2 s for the others" in err
+
+
+def test_a_worker_with_another_dtype_is_refused_at_start():
+    same = [sys.executable, "-m", "minicl.train", "simclr", "--quiet"]
+    process = start(str(MPIEXEC), "-n", "1", *same, ":", "-n", "1", *same, "--dtype", "float64")
+    code, out, err = finish(process, 30)
+    assert code and not out
+    assert err.count("refuses") == 1 and "Traceback" not in err
+    assert "worker 1 differs from worker 0 in settings" in err and "float64 (64, 256)" in err
+
+
+def test_processes_of_another_mpi_are_refused():
+    """Without the check each of them would think that it is alone, and all would write the same file."""
+    script = "from minicl import parallel; print(parallel.everybody())"
+    code, out, err = finish(start(sys.executable, "-c", script, OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="2"), 60)
+    assert code and not out
+    assert "mpiexec started 2 processes, and mpi4py sees 1" in err
