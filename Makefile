@@ -86,7 +86,7 @@ $(PY):
 $(BENCH)/.done: $(PY) pyproject.toml
 	@echo "Installing the peers into $(BENCH) (some minutes)"
 	@$(PY) -m venv --clear $(BENCH)
-	@$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet -e .
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet -e . matplotlib
 	@for peer in torch jax autograd tinygrad gensim; do \
 	    $(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet --quiet $$peer || echo "without $$peer"; \
 	done

@@ -337,6 +337,8 @@ def _in_chunks(xp, x, w, places, groups, work):
     stay in the cache."""
     each = math.prod(places) * math.prod(w.shape[:3]) * groups * x.dtype.itemsize
     most = builtins.max(1, (CACHE if xp is np else ON_GPU) // builtins.max(each, 1))
+    if xp is np and each * len(x) > CACHE // 2:  # small batches too are shared out
+        most = builtins.min(most, -(-len(x) // 4))
     chunks = [slice(start, builtins.min(start + most, len(x))) for start in range(0, len(x), most)]
     share = -(-len(chunks) // PARTS) or 1
     parts = [(builtins.min(most, len(x)), chunks[k : k + share]) for k in range(0, len(chunks), share)]

@@ -133,7 +133,7 @@ def _spread(w):
 
 def _in_chunks(x, places, work):
     tiles = -(-places[0] // 4) * -(-places[1] // 4)
-    most = max(1, CACHE // max(1, 36 * tiles * x.shape[3] * x.itemsize))
+    most = max(1, min(CACHE // max(1, 36 * tiles * x.shape[3] * x.itemsize), -(-len(x) // 4)))
     chunks = [slice(start, min(start + most, len(x))) for start in range(0, len(x), most)]
     share = -(-len(chunks) // PARTS) or 1
     parts = [(min(most, len(x)), chunks[k : k + share]) for k in range(0, len(chunks), share)]

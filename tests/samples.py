@@ -4,11 +4,10 @@ A sample says what shall be drawn (`normal`, `positive`, `away` from zero, `dist
 every scale, dtype and array library. Lengths are distinct primes, so that a swapped axis cannot go unnoticed.
 """
 
+import builtins
 import math
 from collections.abc import Callable
 from typing import NamedTuple
-
-import builtins
 
 import numpy as np
 

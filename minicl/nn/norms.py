@@ -103,7 +103,8 @@ def _blocks(xp, x):
     rows, channels = x.shape
     beside = math.gcd(rows, 2 ** max(0, 9 - channels.bit_length())) if channels else 1
     wide = x.reshape((rows // beside, beside * channels)) if rows else x
-    step = max(1, BLOCK // max(1, wide.shape[1] * x.dtype.itemsize)) if xp is np else max(1, len(wide))
+    size = min(BLOCK, max(BLOCK // 8, x.nbytes // 8))  # small batches too are shared out
+    step = max(1, size // max(1, wide.shape[1] * x.dtype.itemsize)) if xp is np else max(1, len(wide))
     kind = xp.result_type(x.dtype, np.float32) if x.dtype != np.float16 else np.float32
 
     def repeat(row):
