@@ -187,14 +187,18 @@ def solutions_and_hidden_tests(notebook):
 
 MISHAPS = {  # what stands in the answer: the diagnosis of its test
     "good": ("good = 1", None),
-    "loop": ("while True:\n    pass", "missing"),
-    "deaf": ("while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass", "missing"),
-    "kill": ("import os\nos._exit(3)", "missing"),
-    "quit": ("exit()", "missing"),
-    "leave": ("import sys\nsys.exit()", "missing"),
-    "flood": ("while True:\n    print('flood ' * 100)", "missing"),
-    "syntax": ("syntax = = 1", "missing"),
+    "loop": ("while True:\n    pass", "endless"),
+    "deaf": (
+        "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass",
+        "endless",
+    ),
+    "kills": ("import os\nos._exit(3)", "error"),
+    "leaves": ("exit()", "missing"),
+    "raises_exit": ("import sys\nsys.exit()", "error"),
+    "flood": ("while True:\n    print('flood ' * 100)", "error"),
+    "syntax": ("syntax = = 1", "error"),
     "wrong": ("wrong = 2", "error"),
+    "gone": ("", "missing"),
     "last": ("last = 1", None),
 }
 

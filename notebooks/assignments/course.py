@@ -41,7 +41,7 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
     SaveAutoGrades,
 )
-from nbgrader.utils import is_grade
+from nbgrader.utils import is_grade, is_solution
 from tqdm import tqdm
 from traitlets.config import Config
 
@@ -311,34 +311,42 @@ def _enter(nbgrader, name, student, by_hand):
 def _grades_of(nbgrader, name, student):
     """The grades of a submission, in the order of the cells."""
     done = Path(nbgrader.coursedir.root) / "autograded" / student / name / f"{name}.ipynb"
-    cells = {_id(cell): cell for cell in nbformat.read(done, as_version=4).cells if is_grade(cell)}
+    cells = {_id(cell): cell for cell in nbformat.read(done, as_version=4).cells if _id(cell)}
     with Gradebook(nbgrader.coursedir.db_url) as book:
         (notebook,) = book.find_submission(name, student).notebooks
         entries = {entry.name: entry for entry in notebook.grades}
-        return [_grade(student, name, entries[cell_id], cell) for cell_id, cell in cells.items()]
+        return [_grade(student, name, entries[key], cells) for key, cell in cells.items() if is_grade(cell)]
 
 
-def _grade(student, assignment, entry, cell):
+def _grade(student, assignment, entry, cells):
     waiting = entry.needs_manual_grade or (entry.auto_score is None and entry.manual_score is None)
     points = None if waiting else float(entry.score)
-    automatic = not cell.metadata["nbgrader"]["solution"]
+    automatic = not is_solution(cells[entry.name])
     lost = automatic and points is not None and points < entry.max_score
-    diagnosis = _diagnosis(cell) if lost else ("", "")
+    diagnosis = _diagnosis(entry.name, cells) if lost else ("", "")
     return Grade(student, assignment, entry.name, points, float(entry.max_score), automatic, *diagnosis)
 
 
-def _diagnosis(cell):
-    """What the errors of a test cell say: (name, sentence)."""
-    errors = [output for output in cell.outputs if output.output_type == "error"]
-    if not errors:
+def _diagnosis(name, cells):
+    """What the errors of a test cell say: (diagnosis, sentence)."""
+    error = _error(cells[name])
+    if error is None:
         return "wrote-to-stderr", "Something was written to stderr, which nbgrader counts as an error."
-    error = errors[-1]
     told = re.match(r"\[([^\]]+)\] (.*)", error.evalue, re.S)
     if told:
-        return told[1], told[2]
-    known = {"NameError": "missing", "CellTimeoutError": "endless", "NotImplementedError": "not-written"}
-    text = " ".join(f"{error.ename}: {error.evalue}".split())
-    return known.get(error.ename, "error"), text[:200]
+        return told[1], " ".join(told[2].split())
+    answer = cells.get(name.removeprefix("test_").partition("-")[0])
+    cause = _error(answer) if answer else None
+    if error.ename == "NameError" and cause:  # the answer's own cell says more
+        error = cause
+    known = {"NameError": "missing", "NotImplementedError": "not-written"}
+    diagnosis = "endless" if "does not end" in error.evalue else known.get(error.ename, "error")
+    return diagnosis, " ".join(f"{error.ename}: {error.evalue}".split())[:200]
+
+
+def _error(cell):
+    errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
+    return errors[-1] if errors else None
 
 
 # ---------------------------------------------------------------------------------------- points that were given by hand
