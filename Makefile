@@ -51,7 +51,7 @@ bench-ops: $(VENV)/.test  ## time every op, beside torch and autograd where they
 	$(PY) -m tests.benchmarks.ops $(ARGS)
 
 bench: $(BENCH)/.done  ## time losses, training steps and word2vec beside their peers; writes docs/benchmarks.md
-	@$(BENCH)/bin/python -m tests.benchmarks.speed --out docs/benchmarks.md $(ARGS)
+	@$(BENCH)/bin/python -m tests.benchmarks.speed --out docs $(ARGS)
 
 fashion: $(VENV)/.test  ## SimCLR on Fashion-MNIST and what its features are worth; goes on where it was stopped
 	@$(PY) -m tests.benchmarks.fashion_mnist $(ARGS)

@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.speed`: times every workload on every peer, and writes docs/benchmarks.md with figures.
+"""`python -m tests.benchmarks.speed --out docs`: times every workload on every peer; writes the page docs/benchmarks.md.
 
 Repeats of the peers are interleaved, and the median is taken. A peer that is missing or fails is named with the reason.
-Peak memory is measured once for each peer, in a process of its own.
+Peak memory is measured once for each peer, in a process of its own. `report` makes the page from the numbers.
 """
 
 import argparse
@@ -28,7 +28,7 @@ if hasattr(os, "sched_setaffinity"):
 
 import numpy as np  # noqa: E402
 
-from . import chain, curves, losses, steps, words  # noqa: E402
+from . import chain, curves, losses, report, steps, words  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[3]
 WORKLOADS = {  # name: (title, peers, arguments)
@@ -168,7 +168,7 @@ def import_time():
     return statistics.median(times)
 
 
-# ----------------------------------------------------------------------------------------------------------- the report
+# ------------------------------------------------------------------------------------------------------- all of it
 
 
 def machine():
@@ -179,71 +179,65 @@ def machine():
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{name} {importlib.metadata.version(name)}")
-    system = f"{platform.system()}, load average {os.getloadavg()[0]:.1f} at the start"
-    return f"{model}, {THREADS} threads, {system}, Python {platform.python_version()}; {', '.join(versions)}"
+    return f"{model}, {THREADS} threads, {platform.system()}, Python {platform.python_version()}; {', '.join(versions)}"
 
 
-def table(title, found, sizes):
-    best = statistics.median(found["minicl"]["times"])
-    lines = [f"### {title}", "", "| | median ms | minicl takes | peak MB |", "|---|---:|---:|---:|"]
+def profile_of(workload):
+    """Where the time of a step goes, as `mc.profile()` prints it."""
+    import minicl as mc
+
+    run = set_up(workload, "minicl")
+    run()
+    run()
+    with mc.profile() as profile:
+        run()
+    return str(profile)
+
+
+def results_of(name, seconds, folder):
+    """What is kept of a workload: numbers alone."""
+    if name == "large":
+        return dict(zip(("seconds", "megabytes", "gemms"), large(131072)))
+    if name == "words":
+        return words_per_second()
+    if name == "import":
+        return import_time()
+    if name == "curves":
+        found = curves.measure(ROOT)
+        curves.draw(found, folder / "benchmarks_curves.svg")
+        return found
+    found = measure(name, seconds)
+    rows = {}
     for peer, row in found.items():
         if "missing" in row:
-            lines.append(f"| {peer} | – | {row['missing']} | |".replace("\n", " "))
-            continue
-        median = statistics.median(row["times"])
-        share = "" if peer == "minicl" else f"{best / median:.2f} of it"
-        size = sizes.get(peer)
-        lines.append(f"| {peer} | {1e3 * median:.2f} | {share} | {'' if size is None else f'{size:.0f}'} |")
-    return "\n".join(lines)
+            rows[peer] = row
+        else:
+            median = statistics.median(row["times"])
+            rows[peer] = {"median": median, "repeats": len(row["times"]), "megabytes": memory(name, peer)}
+    profile = profile_of(name) if name in report.PROFILED else None
+    return {"title": WORKLOADS[name][0], "peers": rows, "profile": profile}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", choices=[*WORKLOADS, *MORE], help="some of it")
+    parser.add_argument("--only", nargs="*", choices=[*WORKLOADS, *MORE], help="some of it; the rest stays as it was")
     parser.add_argument("--seconds", type=float, default=20.0, help="at least so long for each workload")
-    parser.add_argument("--out", type=pathlib.Path, help="the report is written there too")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build", help="folder of benchmarks.json and .md")
     parser.add_argument("--memory", nargs=2, metavar=("WORKLOAD", "PEER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory:
         print(json.dumps(memory_of(*arguments.memory)))
         return
-    wanted = arguments.only or [*WORKLOADS, *MORE]
-    parts = [f"Measured on: {machine()}."]
-    for workload, (title, peers, _) in WORKLOADS.items():
-        if workload in wanted:
-            found = measure(workload, arguments.seconds)
-            sizes = {peer: memory(workload, peer) for peer in peers if "times" in found[peer]}
-            parts.append(table(title, found, sizes))
-            print(parts[-1], end="\n\n", flush=True)
-    if "large" in wanted:
-        seconds, peak, gemms = large(131072)
-        parts.append(
-            "### NT-Xent, 2N = 131,072\n\n"
-            f"{seconds:.1f} s, peak memory {peak:.0f} MB above the embeddings; {seconds / gemms:.2f} times two GEMMs of "
-            "this size (measured at 2N = 16,384 and scaled by the number of pairs). All scores would be 69 GB."
-        )
-        print(parts[-1], end="\n\n", flush=True)
-    if "words" in wanted:
-        found = words_per_second()
-        lines = [
-            f"| {peer} | {speed:,.0f} |" if isinstance(speed, float) else f"| {peer} | {speed} |"
-            for peer, speed in found.items()
-        ]
-        parts.append("\n".join(["### word2vec on one thread", "", "| | words/s |", "|---|---:|", *lines]))
-        print(parts[-1], end="\n\n", flush=True)
-    if "import" in wanted:
-        parts.append(f"### `import minicl`\n\n{1e3 * import_time():.0f} ms, median of 11 fresh processes.")
-        print(parts[-1], flush=True)
-    if "curves" in wanted and arguments.out:
-        figure = arguments.out.with_name(f"{arguments.out.stem}_curves.svg")
-        curves.draw(curves.measure(ROOT), figure)
-        parts.append(
-            "### How time and memory grow\n\n"
-            f"![Three curves of time and of memory, against the rows of NT-Xent, the batch and the depth]({figure.name})\n\n"
-            "Each point is the median of repeats in a process of its own, so that peers do not disturb each other."
-        )
-    if arguments.out:
-        arguments.out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    arguments.out.mkdir(exist_ok=True)
+    kept = arguments.out / "benchmarks.json"
+    results = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    for name in arguments.only or [*WORKLOADS, *MORE]:
+        load = os.getloadavg()[0]
+        found = results_of(name, arguments.seconds, arguments.out)
+        results[name] = {"found": found, "machine": machine(), "load": load}
+        kept.write_text(json.dumps(results, indent=1), encoding="utf-8")  # what is measured stays, should it be stopped
+        print(report.section(name, results[name]), end="\n\n", flush=True)
+    (arguments.out / "benchmarks.md").write_text(report.page(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ def minicl():
     import minicl as mc
 
     text = words()
-    model = mc.train.Word2Vec(size=SIZE, window=WINDOW, negatives=NEGATIVES, min_count=1, subsample=None, seed=0)
+    vocabulary = mc.data.Vocabulary(text)
+    model = mc.train.Word2Vec(vocabulary, dim=SIZE, window=WINDOW, negatives=NEGATIVES, subsample=None, epochs=1)
     start = time.perf_counter()
-    model.fit(text, epochs=1, progress=False)
+    model.fit(text, progress=False)
     return len(text) / (time.perf_counter() - start)
 
 

@@ -1,0 +1,213 @@
+"""What several processes cost and gain: SimCLR on synthetic images of 28 × 28 in float32.
+
+    python -m tests.benchmarks.parallel ratio     2 processes of 1 thread against 1 process of 2 threads
+    python -m tests.benchmarks.parallel cost      time per step by its parts, and the model for 2 ... 1024 workers
+
+Run it on an idle machine. `ratio` interleaves the two and takes the median of the ratios. `cost` measures the constants of
+`minicl.parallel.cost.Costs` on one process and on two, and says how well the model fits what was measured.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ENCODERS = ("ConvNet", "MLP")
+# Seconds and bytes a second of networks, from what their makers say and common benchmarks find; measure yours.
+NETWORKS = {"Ethernet, 10 Gbit/s": (3e-5, 1.1e9), "InfiniBand, 200 Gbit/s": (2e-6, 2.2e10)}
+
+
+def built(encoder, batch, workers):
+    """A method and a batch."""
+    import numpy as np
+
+    import minicl as mc
+    from minicl import parallel
+    from minicl.train import Batch
+
+    rng = np.random.default_rng(0)
+    if encoder == "ConvNet":
+        net, width = mc.nn.ConvNet(1, (32, 64, 128, 128), rng=0), 128
+    else:
+        net, width = mc.nn.MLP([784, 512, 256], rng=0), 256
+    head, view = mc.nn.ProjectionHead(width, width, 64, rng=1), mc.data.views.RandomResizedCrop(area=(0.5, 1.0))
+    images = rng.random((batch, 28, 28, 1), dtype=np.float32)
+    if workers is None:  # the class of one process
+        method = mc.train.SimCLR(net, head, view, 0.2, batch_size=batch)
+    else:
+        method = parallel.SimCLR(net, head, view, 0.2, batch_size=batch, workers=workers)
+    return method, Batch(images, None, np.arange(batch))
+
+
+def timed(f, repeats, workers):
+    """The median of the times of f() on this worker; all begin together."""
+    import numpy as np
+
+    times = []
+    for k in range(repeats + 2):
+        workers.sum(np.zeros(1))
+        start = time.perf_counter()
+        f()
+        if k > 1:  # the first two warm up
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def measure(options):
+    """What one worker does: prints seconds as JSON (worker 0)."""
+    import numpy as np
+
+    import minicl as mc
+    from minicl import parallel
+    from minicl.nn.norms import _BatchNorm
+    from minicl.parallel.ring import _visitors, partner_rank
+
+    workers = parallel.everybody()
+    plain = workers.size == 1 and options.plain
+    method, batch = built(options.encoder, options.batch, None if plain else workers)
+    found = {"workers": workers.size}
+    with method.mode(training=True):
+        found["step"] = timed(lambda: method.step(batch), options.repeats, workers)
+        if not plain:
+            n = sum(rows.stop - rows.start for rows in method._rows(options.batch))
+            rng = np.random.default_rng(0)
+            z1, z2 = (mc.tensor(rng.standard_normal((n, 64)).astype(np.float32)) for _ in range(2))
+
+            def encode():
+                both = [mc.data.views.two_views(batch.images[r], method.view, rng) for r in method._rows(options.batch)]
+                z = method(np.concatenate([np.concatenate(v) for v in zip(*both)]))
+                mc.grad(z, method.optimizer.parameters, cotangent=np.ones(z.shape, z.dtype))
+
+            def loss():
+                mc.grad(parallel.nt_xent(z1, z2, 0.2, workers), [z1, z2])
+                if workers.size > 1:
+                    partner_rank(z1.data, z2.data, workers)
+                else:
+                    mc.evaluate.positive_rank(z1.data, z2.data)
+
+            visitor = np.zeros((2 * n, 66), np.float32)
+            counts = [2 * n] * workers.size if workers.size <= 2 else workers.counts("cost", visitor)
+            gradients = [p.data for p in method.optimizer.parameters]
+            word, mb = np.zeros(1, np.float32), np.zeros(2**20, np.uint8)
+            parts = {
+                "encoder": encode,
+                "loss": loss,
+                "ring": lambda: [list(_visitors(workers, visitor, counts)) for _ in range(3)],
+                "gradients": lambda: parallel.sum_gradients(gradients, workers),
+                "word": lambda: [workers.pass_on(word, 1)() for _ in range(100)],
+                "mb": lambda: [workers.pass_on(mb, len(mb))() for _ in range(10)],
+            }
+            found |= {name: timed(f, options.repeats, workers) for name, f in parts.items()}
+            found["parameters"] = int(sum(g.size for g in gradients))
+            found["norms"] = sum(isinstance(m, _BatchNorm) for _, m in method.named_modules())
+    if workers.rank == 0:
+        print(json.dumps(found))
+
+
+def process(workers, threads, encoder, options, plain=False):
+    """One run of `measure`, as processes of so many threads; what it found."""
+    arguments = [sys.executable, "-m", "tests.benchmarks.parallel", "measure", "--encoder", encoder]
+    arguments += ["--batch", str(options.batch), "--repeats", str(options.repeats)] + ["--plain"] * plain
+    if workers > 1:
+        arguments = [str(pathlib.Path(sys.executable).parent / "mpiexec"), "-n", str(workers), *arguments]
+    threads = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
+    done = subprocess.run(arguments, env=os.environ | threads, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def ratio(options):
+    """2 processes of 1 thread against 1 process of 2 threads, for each encoder."""
+    for encoder in ENCODERS:
+        ratios = []
+        for _ in range(options.rounds):
+            one = process(1, 2, encoder, options, plain=True)["step"]
+            two = process(2, 1, encoder, options)["step"]
+            ratios.append(two / one)
+            print(f"  {encoder}: 1 process, 2 threads {one * 1e3:7.1f} ms; 2 processes {two * 1e3:7.1f} ms", flush=True)
+        low, high = min(ratios), max(ratios)
+        print(f"{encoder}, batch {options.batch}: ratio {statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})")
+
+
+def cost(options):
+    """Constants from R = 1 and 2; the fit to all R that were measured; and what the model predicts."""
+    from minicl.parallel.cost import Costs
+
+    for encoder in ENCODERS:
+        runs = {workers: process(workers, 1, encoder, options) for workers in sorted({1, 2, *options.workers})}
+        small = argparse.Namespace(batch=options.batch // 4, repeats=options.repeats)
+        one, two, quarter = runs[1], runs[2], process(1, 1, encoder, small)
+        n, both = options.batch / 2, 2 * options.batch
+        image = (one["encoder"] - quarter["encoder"]) / (options.batch * 3 / 4)
+        own = one["loss"] / both**2
+        costs = Costs(
+            image=image,
+            step=max(0.0, one["step"] - one["loss"] - image * options.batch),
+            own=own,
+            other=max(own, (two["loss"] - two["ring"] - own * (2 * n) ** 2) / (2 * n * (both - 2 * n))),
+            latency=two["word"] / 100,
+            bandwidth=2**20 * 10 / two["mb"],
+            dim=64,
+            parameters=one["parameters"],
+            norms=one["norms"],
+        )
+        print(
+            f"\n{encoder}, batch {options.batch}: image {costs.image * 1e6:.0f} µs, step {costs.step * 1e3:.2f} ms, ",
+            end="",
+        )
+        print(f"score {costs.own * 1e9:.2f} ns among own rows and {costs.other * 1e9:.2f} ns with others', ", end="")
+        print(f"α {costs.latency * 1e6:.0f} µs, β {costs.bandwidth / 1e9:.2f} GB/s, {costs.parameters} parameters")
+        print("measured, ms a step  encoder    loss (its ring)  gradients     all   model   model / measured")
+        for workers, run in runs.items():
+            parts = "".join(f"{run[key] * 1e3:9.2f}" for key in ("encoder", "loss", "ring", "gradients", "step"))
+            model = costs.total(workers, options.batch)
+            print(f"R = {workers:<16}{parts}{model * 1e3:9.2f}{model / run['step']:12.2f}")
+        for network, (latency, bandwidth) in NETWORKS.items():
+            predicted(costs, network, latency, bandwidth, options)
+
+
+def predicted(costs, network, latency, bandwidth, options):
+    """Two tables in one: the batch stays as it is, and the batch grows with R."""
+    import dataclasses
+
+    costs = dataclasses.replace(costs, latency=latency, bandwidth=bandwidth)
+    alone = costs.total(1, options.batch)
+    print(f"\npredicted with {network} (α {latency * 1e6:g} µs, β {bandwidth / 1e9:g} GB/s), ms a step")
+    print(f"       {options.batch} images in all        {options.batch} images on each worker")
+    print("   R      all   speedup        all  encoder     loss  ring + gradients + norms  efficiency")
+    for k in range(1, 11):
+        workers = 2**k
+        strong = costs.total(workers, options.batch) if workers <= options.batch else None
+        parts = costs.parts(workers, options.batch * workers)
+        talk = parts["ring"] + parts["gradients"] + parts["norms"]
+        total = sum(parts.values())
+        left = f"{strong * 1e3:9.2f}{alone / strong:9.1f}x" if strong else " " * 19
+        print(
+            f"{workers:4d}{left}{total * 1e3:12.1f}{parts['encoder'] * 1e3:9.1f}{parts['loss'] * 1e3:9.1f}"
+            f"{talk * 1e3:18.1f}{alone / total:20.0%}"
+        )
+    print(
+        f"The loss takes as long as the encoder at R = {costs.balance(options.batch):.0f}, if the batch grows with R."
+    )
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("what", choices=["ratio", "cost", "measure"])
+    p.add_argument("--batch", type=int, default=256)
+    p.add_argument("--repeats", type=int, default=15, help="steps in a run")
+    p.add_argument("--rounds", type=int, default=3, help="runs of each kind")
+    p.add_argument("--workers", type=int, nargs="*", default=[], help="more numbers of processes to measure")
+    p.add_argument("--encoder", choices=ENCODERS, default="ConvNet", help=argparse.SUPPRESS)
+    p.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
+    options = p.parse_args()
+    {"ratio": ratio, "cost": cost, "measure": measure}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
