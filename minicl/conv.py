@@ -13,8 +13,8 @@ import numpy as np
 from . import winograd
 from .arrays import namespace
 from .buffers import empty
-from .engine import primitive
-from .ops import PRIMITIVES, _as_arrays, _raw, matmul, max, mean, scatter
+from .engine import Saved, primitive
+from .ops import PRIMITIVES, _as_arrays, _raw, _refuse_complex, matmul, max, mean, scatter
 from .threads import BLAS_ALONE, in_parallel, one_blas_thread
 
 # ------------------------------------------------------------------------------------------------------------- windows
@@ -493,8 +493,60 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     stride = kernel_size if stride is None else stride
     _refuse_integers("max_pool2d", x)
     kernel, stride, padding, dilation = _pooling("max_pool2d", x, kernel_size, stride, padding, dilation)
+    return _max_pool2d(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+
+
+def max_pool2d_by_definition(x, kernel, stride, padding, dilation):
+    """Windows and their largest entries; the arguments are pairs, and `padding` a pair of pairs."""
     patches = _windows(_padded(x, padding, value=-math.inf), kernel=kernel, stride=stride, dilation=dilation)
     return max(patches, axis=(3, 4))
+
+
+@primitive
+def _max_pool2d(xp, x, kernel=(1, 1), stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1)):
+    """Y = max over windows(X)            X̄ = unwindows([windows(X) = Y] Ȳ / number of entries that are equal to Y)"""
+    _refuse_complex(x)
+    padded = _padded(x, padding, value=-math.inf)
+    shape = (len(x), *_places(padded.shape[1:3], kernel, stride, dilation), *kernel, x.shape[3])
+    y = empty((*shape[:3], shape[5]), x.dtype, xp)
+
+    def work(images):
+        best, image = y[images], padded[images]
+        best[:] = -math.inf
+        for _, _, there in _offsets(shape, stride, dilation):  # one entry of all windows at a time
+            xp.maximum(best, image[there], out=best)
+
+    _over_images(xp, x, work)
+    return Saved(y, padded)
+
+
+def _max_pool2d_vjp(g, y, padded, needed, x, kernel, stride, padding, dilation):
+    xp = namespace(x)
+    shape = (*y.shape[:3], *kernel, y.shape[3])
+    gx = empty(padded.shape, g.dtype, xp)
+
+    def work(images):
+        image, best, back = padded[images], y[images], gx[images]
+        found = [(there, (image[there] == best).astype(g.dtype)) for _, _, there in _offsets(shape, stride, dilation)]
+        with np.errstate(divide="ignore", invalid="ignore"):  # no entry is equal to NaN
+            share = g[images] / builtins.sum(f for _, f in found)
+            back[:] = 0
+            for there, f in found:
+                f *= share
+                back[there] += f
+
+    _over_images(xp, x, work)
+    return (gx[_margins(x.shape, padding)[1]],)
+
+
+_max_pool2d.__name__ = "max_pool2d"
+_max_pool2d.defvjp_joint(_max_pool2d_vjp, composed=max_pool2d_by_definition)
+
+
+def _over_images(xp, x, work):
+    """work(some images) for all of the batch, in parallel."""
+    most = builtins.max(1, CACHE // 4 // builtins.max(1, x.nbytes // builtins.max(1, len(x)))) if xp is np else len(x)
+    in_parallel(work, [slice(k, k + most) for k in range(0, len(x), most)])
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
@@ -629,4 +681,4 @@ def _pooling(name, x, kernel, stride, padding, dilation):
     return kernel, stride, pads, dilation
 
 
-PRIMITIVES |= {p.__name__: p for p in (_windows, _unwindows, _conv2d)}
+PRIMITIVES |= {p.__name__: p for p in (_windows, _unwindows, _conv2d, _max_pool2d)}

@@ -5,6 +5,7 @@ every scale, dtype and array library. Lengths are distinct primes, so that a swa
 """
 
 import builtins
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -180,6 +181,21 @@ def convolved(x, w, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), gr
                 for e in range(c):
                     pixel = x[:, tops[p] + dilation[0] * i, lefts[q] + dilation[1] * j, group * c + e]
                     y[:, p, q, o] += pixel * w[i, j, e, o]
+    return y
+
+
+def largest_in_windows(x, kernel, stride, padding=((0, 0), (0, 0)), dilation=(1, 1)):
+    """One window after the other, and entries beyond the edge do not count."""
+    (top, bottom), (left, right) = padding
+    n, h, w, c = x.shape
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    down = range(-top, h + bottom - spans[0] + 1, stride[0])
+    across = range(-left, w + right - spans[1] + 1, stride[1])
+    y = np.zeros((n, len(down), len(across), c), x.dtype)
+    for (p, i), (q, j) in itertools.product(enumerate(down), enumerate(across)):
+        rows = [r for r in range(i, i + spans[0], dilation[0]) if 0 <= r < h]
+        columns = [r for r in range(j, j + spans[1], dilation[1]) if 0 <= r < w]
+        y[:, p, q] = x[:, rows][:, :, columns].max(axis=(1, 2))
     return y
 
 
@@ -428,6 +444,12 @@ SAMPLES = {
         of(normal(2, 3, 5, 4), normal(2, 2, 2, 6), padding=((1, 1), (1, 1)), groups=2),
         of(normal(3, 2, 5, 3), normal(1, 2, 1, 3), stride=(2, 3), groups=3),
         of(normal(0, 3, 5, 2), normal(2, 2, 2, 3)),
+    ),
+    "max_pool2d": named(
+        largest_in_windows,
+        of(normal(2, 4, 6, 3), kernel=(2, 2), stride=(2, 2)),
+        of(normal(2, 5, 4, 2), kernel=(3, 2), stride=(1, 2), padding=((1, 1), (0, 1))),
+        of(normal(1, 7, 5, 2), kernel=(2, 2), stride=(2, 1), dilation=(2, 3)),
     ),
     # losses
     "lse_in_blocks": named(

@@ -9,7 +9,7 @@ from samples import SAMPLES
 import minicl as mc
 
 CASES = [pytest.param(name, s, id=f"{name}-{k}") for name, samples in SAMPLES.items() for k, s in enumerate(samples)]
-KINKS = {"abs", "relu", "leaky_relu", "elu", "maximum", "minimum", "clip", "max", "min"}  # no complex step through them
+KINKS = {"abs", "relu", "leaky_relu", "elu", "maximum", "minimum", "clip", "max", "min", "max_pool2d"}  # no complex step through them
 DTYPES = [(np.float16, 1e-2), (np.float32, 2e-6), (np.float64, 1e-15)]
 
 # In which arguments a primitive is linear: in all those of one group together.
@@ -25,6 +25,7 @@ LINEAR = {
     "unwindows": [(0,)],
     "conv2d": [(0,), (1,)],
 }
+REAL_ONLY = {"lse_in_blocks", "siglip_in_blocks", "normalize"}  # complex numbers take their definitions
 NOT_LINEAR = set(
     "power exp log log1p expm1 sqrt square sin cos tanh erf sigmoid softplus logsumexp softmax log_softmax "
     "lse_in_blocks siglip_in_blocks normalize row_dots".split()
@@ -51,7 +52,7 @@ def test_gradients_of_order_1_and_2(name, sample, xp, rng):
     checks.check_gradients(mc.PRIMITIVES[name], sample, xp, rng, name)
 
 
-@cases(lambda name: name not in KINKS | {"astype", "lse_in_blocks"})  # the last computes real numbers alone
+@cases(lambda name: name not in KINKS | REAL_ONLY | {"astype"})
 def test_gradients_to_the_last_digits(name, sample, rng):
     checks.check_last_digits(mc.PRIMITIVES[name], sample, rng, name)
 
