@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion course grade clean
+.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion docs course grade clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -43,6 +43,9 @@ verify: $(VENV)/.test  ## hold every loss against its closed form, differences a
 
 equations: $(VENV)/.test  ## count the displayed equations, and how many of them are executed
 	@$(ONE_THREAD) $(PY) -m notebooks.equations
+
+docs: $(VENV)/.docs  ## build the site of docs/, notebooks, derivations and API; a warning or a dead link is an error
+	@$(ONE_THREAD) $(PY) -m docs.build $(ARGS)
 
 oracles: $(VENV)/.test  ## install torch, jax and autograd, which some tests compare with (they skip without)
 	@$(INSTALL) "torch==2.13.0" "jax==0.10.2" "autograd==1.9.1" "expecttest==0.3.0"
@@ -105,4 +108,9 @@ $(VENV)/.course: $(VENV)/.notebooks
 $(VENV)/.test: $(VENV)/.notebooks
 	@echo "Installing what the tests need into $(VENV)"
 	@$(INSTALL) -e ".[test]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.notebooks
+	@echo "Installing what the site needs into $(VENV)"
+	@$(INSTALL) -e ".[docs]"
 	@touch $@
