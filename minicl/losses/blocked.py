@@ -16,8 +16,7 @@ from ..ops import PRIMITIVES, _raw, logsumexp, where
 from ..threads import in_parallel, one_blas_thread
 
 METHODS = ("auto", "composed", "blocked")
-BLOCK = 512  # rows and columns of a block on the CPU, where there are enough of them: it stays in the cache
-SMALL = 256  # where there are fewer, so that all threads have work
+BLOCK = 512  # rows and columns of a block on the CPU: with what is made of it, it stays in the cache
 ON_GPU = 4096
 KEEP = 2**28  # bytes of blocks that may be kept for the way back; above that they are made again
 PARTS = 8  # the work is cut into so many parts, whatever the number of threads, so that sums have one order
@@ -118,7 +117,7 @@ class _Scores:
         self.a, self.b = a, a if b is None else b
         self.scaled = a / temperature
         self.groups = [xp.asarray(group) for group in (group_a, group_b)]
-        self.size = ON_GPU if xp is not np else BLOCK if len(self.a) >= PARTS * BLOCK else SMALL
+        self.size = BLOCK if xp is np else ON_GPU
         rows, columns = _slices(xp, group_a, self.size), _slices(xp, group_b, self.size)
         blocks = [
             (r, c, low <= high_c and low_c <= high)  # may the block hold pairs of one group?

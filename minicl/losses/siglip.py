@@ -11,7 +11,7 @@ from ..engine import primitive
 from ..functional import normalize
 from ..ops import PRIMITIVES, _raw, sigmoid, softplus, sum, where
 from ..threads import in_parallel, one_blas_thread
-from .blocked import METHODS, ON_GPU, PARTS, SMALL
+from .blocked import BLOCK, METHODS, ON_GPU, PARTS
 from .classification import reduce_loss
 from .inputs import floats, one_of, positive_temperature, scalar
 
@@ -133,7 +133,7 @@ PRIMITIVES["siglip_in_blocks"] = siglip_in_blocks
 
 def _in_rows(xp, n, work):
     """[work(blocks) for each part]: all blocks of a row are in one part, which alone writes to that row."""
-    size = SMALL if xp is np else ON_GPU
+    size = BLOCK if xp is np else ON_GPU
     slices = [slice(k, min(k + size, n)) for k in range(0, n, size)]
     parts = [[(r, c) for r in slices[k::PARTS] for c in slices] for k in range(min(PARTS, len(slices)))]
     if xp is not np:
