@@ -9,12 +9,14 @@ import copy
 import importlib
 import os
 import re
+import sys
 import warnings
 from unittest import mock
 
 import nbformat
 import pytest
 
+from minicl.course import Exercise, check
 from notebooks.assignments import course
 
 PATHS = course.sources()
@@ -113,7 +115,7 @@ def test_source_has_the_agreed_form(path):
     for name, cell in answers(notebook).items():
         assert cell.source.count("### BEGIN SOLUTION") == cell.source.count("### END SOLUTION") >= 1, name
     assert texts(notebook), "one answer at least is graded by a person"
-    assert len(wrong_submissions(path)) >= 1
+    assert len(wrong_submissions(path)) >= 5
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -162,6 +164,18 @@ def test_the_whole_cycle(path, tmp_path):
         page = (tmp_path / "course" / "feedback" / student / name / f"{name}.html").read_text()
         assert "HIDDEN TESTS" not in page and "hidden_" not in page, f"feedback of {student} shows a hidden test"
         assert student == "blank" or "Score: " in page
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_each_mistake_of_an_exercise_that_only_hidden_tests_have_is_failed_and_named(path):
+    with mock.patch.object(sys, "path", [str(course.HIDDEN), *sys.path]):
+        module = importlib.import_module(f"hidden_{path.stem.partition('_')[0]}")
+    for exercise in vars(module).values():
+        for mistake in exercise.mistakes if isinstance(exercise, Exercise) else ():
+            for function in (mistake.function, *mistake.variants):
+                report = check(exercise, function, seed=11)
+                assert not report.passed, f"{exercise.name}: {mistake.name}"
+                assert report.diagnosis[0].name == mistake.name, (exercise.name, mistake.name, report)
 
 
 def everything(notebook):

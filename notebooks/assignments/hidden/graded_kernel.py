@@ -1,6 +1,7 @@
 """Imported by the kernel of a graded notebook before its first cell: what a cell may not do to the cells after it."""
 
 import sys
+import warnings
 
 from IPython import get_ipython
 
@@ -28,7 +29,8 @@ class Limited:
 
 shell = get_ipython()
 shell.ask_exit = lambda: None  # exit() would end the kernel a moment later, in the middle of another cell
-sys.stdout = Limited(sys.stdout)
+sys.stdout = sys.stderr = Limited(sys.stdout)  # nbgrader takes what stands in stderr for a failed test
+warnings.simplefilter("ignore")
 shell.events.register("pre_run_cell", sys.stdout.begin_cell)
 
 # Loaded here, hidden tests use the functions of minicl as they are, whatever a student's cell puts in their place.
