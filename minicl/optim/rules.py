@@ -106,8 +106,10 @@ class Adam(Optimizer):
         return self.ratio(p, self.with_decay(p, g, weight_decay), lr, mean, square)
 
     def ratio(self, p, g, lr, mean, square):
-        """lr m̂ / (√v̂ + ε): both corrections are numbers, so that the arrays are touched as seldom as can be."""
+        """lr m̂ / (√v̂ + ε) = lr c m / (√v + c ε) / (1 − β₁ᵗ) with c = √(1 − β₂ᵗ): numbers are put together first, so that
+        the arrays are touched as seldom as can be."""
         xp, (beta1, beta2) = namespace(p), self.betas
+        c = math.sqrt(1 - beta2**self.steps)
         step, root = self.scratch(p, "step"), self.scratch(p, "root")
         mean *= beta1
         mean += xp.multiply(g, 1 - beta1, out=step)
@@ -116,9 +118,8 @@ class Adam(Optimizer):
         square *= beta2
         square += step
         xp.sqrt(square, out=root)
-        root *= 1 / math.sqrt(1 - beta2**self.steps)
-        root += self.eps
-        xp.multiply(mean, lr / (1 - beta1**self.steps), out=step)
+        root += c * self.eps
+        xp.multiply(mean, lr * c / (1 - beta1**self.steps), out=step)
         step /= root
         return step
 
