@@ -1,16 +1,33 @@
 """The grader is graded: right answers, written in several ways, pass; each known mistake is rejected and named.
 
-Right versions live here and in right_answers/, and not in the package. The last part gives the grader wrong versions
+Right versions live in right_answers/, and not in the package. The last part gives the grader wrong versions
 that it has not seen.
 """
 
 import collections
-import graphlib
 import time
 
 import numpy as np
 import pytest
 import right_answers
+from right_answers.autograd import (
+    getitem_add_at,
+    jacobian_entries,
+    normalize_rows,
+    order_counting,
+    softmax,
+    sum_expand_dims,
+    sum_reshape,
+    unbroadcast_loop,
+)
+from right_answers.gradient_checking import (
+    checker_all_entries,
+    checker_jacobian,
+    complex_ndindex,
+    gradient_ndindex,
+    gradient_unit_vectors,
+)
+from right_answers.simclr import knn_matrix, probe_centred
 
 from minicl.course import EXERCISES, check
 from minicl.course.catalogue.gradient_checking import BACKWARDS
@@ -19,360 +36,7 @@ from minicl.course.exercise import Code
 # -------------------------------------------------------------------------------------------------------- right answers
 
 
-def mul_into_new_arrays(g, a, b):
-    da, db = np.empty_like(a), np.empty_like(b)
-    for i in np.ndindex(a.shape):
-        da[i], db[i] = g[i] * b[i], g[i] * a[i]
-    return da, db
-
-
-def matmul_loops(g, a, b):
-    da, db = np.zeros(a.shape), np.zeros(b.shape)
-    for i in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            for j in range(b.shape[1]):
-                da[i, k] += g[i, j] * b[k, j]
-                db[k, j] += a[i, k] * g[i, j]
-    return da, db
-
-
-def sum_expand_dims(g, x, axis=None, keepdims=False):
-    if axis is not None and not keepdims:
-        axes = sorted(i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
-        for i in axes:
-            g = np.expand_dims(g, i)
-    return np.broadcast_to(g, x.shape)
-
-
-def sum_reshape(g, x, axis, keepdims):
-    return np.reshape(g, np.sum(x, axis, keepdims=True).shape) * np.ones_like(x)
-
-
-def getitem_add_at(g, x, index):
-    dx = np.zeros_like(x)
-    np.add.at(dx, index, g)
-    return dx
-
-
-def getitem_loop(g, x, index):
-    dx = np.zeros(x.shape, g.dtype)
-    for place in np.ndindex(index.shape):
-        dx[index[place]] += g[place]
-    return dx
-
-
-def getitem_one_hot(g, x, index):
-    hot = (index.reshape(-1, 1) % len(x) == np.arange(len(x))).astype(x.dtype)
-    return (hot.T @ g.reshape(index.size, -1)).reshape(x.shape)
-
-
-def softmax(x):
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def logsumexp_by_difference(g, x):
-    top = x.max(-1, keepdims=True)
-    lse = top + np.log(np.exp(x - top).sum(-1, keepdims=True))
-    return np.expand_dims(g, -1) * np.exp(x - lse)
-
-
-def logsumexp_rows(g, x):
-    dx = np.empty_like(x)
-    for i in np.ndindex(x.shape[:-1]):
-        dx[i] = g[i] * softmax(x[i])
-    return dx
-
-
-def normalize_rows(g, x):
-    dx = np.zeros_like(x)
-    for i, (row, v) in enumerate(zip(x, g)):
-        size = np.linalg.norm(row)
-        if size:
-            u = row / size
-            dx[i] = (v - u * (u @ v)) / size
-    return dx
-
-
-def normalize_scaled(g, x):
-    """Exact where the square of the length is 0 or infinite."""
-    top = np.abs(x).max(-1, keepdims=True)
-    top[top == 0] = 1
-    x = x / top
-    size = np.sqrt((x * x).sum(-1, keepdims=True))
-    u = np.divide(x, size, out=np.zeros_like(x), where=size > 0)
-    return np.divide(g - u * (u * g).sum(-1, keepdims=True), size, out=np.zeros_like(x), where=size > 0) / top
-
-
-def normalize_jacobians(g, x):
-    size = np.linalg.norm(x, axis=-1)
-    safe = np.where(size > 0, size, 1)
-    u = x / safe[:, None]
-    jacobian = (np.eye(x.shape[1]) - u[:, :, None] * u[:, None, :]) / safe[:, None, None]
-    return np.einsum("ni,nij->nj", g, jacobian) * (size > 0)[:, None]
-
-
-def unbroadcast_two_sums(g, shape):
-    g = g.sum(tuple(range(g.ndim - len(shape))))
-    return g.sum(tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
-
-
-def unbroadcast_reshape(g, shape):
-    padded = (1,) * (g.ndim - len(shape)) + tuple(shape)
-    axes = tuple(i for i, (n, m) in enumerate(zip(padded, g.shape)) if n == 1 and m > 1)
-    return np.sum(g, axis=axes).reshape(shape)
-
-
-def unbroadcast_loop(g, shape):
-    while g.ndim > len(shape):
-        g = g.sum(0)
-    for axis, n in enumerate(shape):
-        if n == 1 and g.shape[axis] != 1:
-            g = g.sum(axis, keepdims=True)
-    return g
-
-
-def jacobian_entries(x):
-    p = softmax(x)
-    return np.array([[p[i] * ((i == j) - p[j]) for j in range(len(p))] for i in range(len(p))])
-
-
-def order_counting(graph, output):
-    """Kahn's algorithm from the output."""
-    uses, stack, seen = collections.Counter(), [output], {output}
-    while stack:
-        for parent in graph[stack.pop()]:
-            uses[parent] += 1
-            if parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    order, ready = [], [output]
-    while ready:
-        order.append(ready.pop())
-        for parent in graph[order[-1]]:
-            uses[parent] -= 1
-            if not uses[parent]:
-                ready.append(parent)
-    return order
-
-
-def order_recursive(graph, output):
-    order, seen = [], set()
-
-    def build(node):
-        if node not in seen:
-            seen.add(node)
-            for parent in graph[node]:
-                build(parent)
-            order.append(node)
-
-    build(output)
-    return list(reversed(order))
-
-
-def order_graphlib(graph, output):
-    needed, stack = {}, [output]
-    while stack:
-        node = stack.pop()
-        if node not in needed:
-            needed[node] = graph[node]
-            stack += graph[node]
-    return tuple(graphlib.TopologicalSorter(needed).static_order())[::-1]
-
-
-def order_generator(graph, output):
-    yield from order_counting(graph, output)
-
-
-def gradient_ndindex(func, x, h=1e-5):
-    x = np.array(x, float)
-    dx = np.empty_like(x)
-    for i in np.ndindex(x.shape):
-        kept = x[i]
-        x[i] = kept + h
-        up = func(x)
-        x[i] = kept - h
-        dx[i] = (up - func(x)) / (2 * h)
-        x[i] = kept
-    return dx
-
-
-def gradient_unit_vectors(func, x, h=1e-5):
-    x = np.asarray(x, np.float64)
-    steps = h * np.eye(x.size).reshape(-1, *x.shape)
-    return np.reshape([(func(x + e) - func(x - e)) / (2 * h) for e in steps], x.shape)
-
-
-def checker_all_entries(forward, vjp, x):
-    g = np.random.default_rng().standard_normal(np.shape(forward(x)))
-    slopes = gradient_ndindex(lambda z: np.sum(g * forward(z)), x)
-    dx = np.asarray(vjp(g, x))
-    if dx.shape != x.shape or not np.isfinite(dx).all():
-        return False
-    return bool(np.abs(dx - slopes).max() <= 1e-6 * np.abs(slopes).max())
-
-
-def checker_jacobian(forward, vjp, x):
-    """Every output by itself: no random number at all."""
-    y = np.asarray(forward(x))
-    columns = [
-        (np.asarray(forward(x + e)) - forward(x - e)) / 2e-5 for e in 1e-5 * np.eye(x.size).reshape(-1, *x.shape)
-    ]
-    jacobian = np.array(columns).reshape(x.size, y.size).T
-    rows = []
-    for unit in np.eye(y.size):
-        dx = np.asarray(vjp(unit.reshape(y.shape), x))
-        if dx.shape != x.shape:
-            return np.False_
-        rows.append(dx.ravel())
-    return np.abs(np.array(rows) - jacobian).max() <= 1e-6 * np.abs(jacobian).max()
-
-
-def checker_two_cotangents(forward, vjp, x):
-    rng = np.random.default_rng(11)
-    for _ in range(2):
-        g = rng.uniform(0.5, 2, np.shape(forward(x))) * rng.choice([-1, 1], np.shape(forward(x)))
-        slopes, dx = gradient_unit_vectors(lambda z, g=g: np.vdot(g, forward(z)), x), vjp(g, x)
-        if np.shape(dx) != x.shape or not np.abs(dx - slopes).max() < 1e-6 * max(
-            np.abs(slopes).max(), np.abs(dx).max()
-        ):
-            return False
-    return True
-
-
-def complex_ndindex(func, x, h=1e-20):
-    dx = np.zeros(x.shape)
-    for i in np.ndindex(x.shape):
-        z = np.array(x, complex)
-        z[i] += 1j * h
-        dx[i] = func(z).imag / h
-    return dx
-
-
-def complex_unit_vectors(func, x, h=1e-20):
-    return np.reshape([np.imag(func(x + 1j * h * e.reshape(x.shape))) / h for e in np.eye(x.size)], x.shape)
-
-
-def views_of_doubled_batch(images, augment, rng):
-    both = augment(np.concatenate([images, images]), rng)
-    return np.split(both, 2)
-
-
-def views_by_image(images, augment, rng):
-    pairs = [(augment(images[i : i + 1], rng), augment(images[i : i + 1], rng)) for i in range(len(images))]
-    return tuple(np.concatenate(view) for view in zip(*pairs))
-
-
-def views_by_children(images, augment, rng):
-    one, two = rng.spawn(2)
-    return augment(images, one), augment(images, two)
-
-
-def probe_centred(train_x, train_y, test_x, ridge):
-    classes, numbers = np.unique(train_y, return_inverse=True)
-    targets, mean = np.eye(len(classes))[numbers], train_x.mean(0)
-    x = train_x - mean
-    weights = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ (targets - targets.mean(0)))
-    return classes[((test_x - mean) @ weights + targets.mean(0)).argmax(1)]
-
-
-def probe_column_of_ones(train_x, train_y, test_x, ridge):
-    classes = np.unique(train_y)
-    with_ones = lambda x: np.hstack([x, np.ones((len(x), 1))])
-    x, penalty = with_ones(train_x), ridge * np.eye(train_x.shape[1] + 1)
-    penalty[-1, -1] = 0
-    weights = np.linalg.pinv(x.T @ x + penalty) @ x.T @ (train_y[:, None] == classes)
-    return np.array([classes[np.argmax(row)] for row in with_ones(test_x) @ weights])
-
-
-def probe_least_squares(train_x, train_y, test_x, ridge):
-    """Ridge as extra rows of the data."""
-    classes, d = np.unique(train_y), train_x.shape[1]
-    mean, targets = train_x.mean(0), (train_y[:, None] == classes).astype(float)
-    x = np.vstack([train_x - mean, np.sqrt(ridge) * np.eye(d)])
-    weights = np.linalg.lstsq(x, np.vstack([targets - targets.mean(0), np.zeros((d, len(classes)))]))[0]
-    return classes[np.argmax((test_x - mean) @ weights + targets.mean(0), axis=1)]
-
-
-def probe_dual(train_x, train_y, test_x, ridge):
-    ridge = max(ridge, 1e-9)
-    classes = np.unique(train_y)
-    mean, targets = train_x.mean(0), 2.0 * (train_y[:, None] == classes) - 1
-    x = train_x - mean
-    dual = np.linalg.solve(x @ x.T + ridge * np.eye(len(x)), targets - targets.mean(0))
-    return classes[np.argmax((test_x - mean) @ x.T @ dual + targets.mean(0), axis=1)].tolist()
-
-
-def knn_loops(features, labels, k):
-    found = []
-    for i, row in enumerate(features):
-        cosine = lambda j, row=row: row @ features[j] / np.linalg.norm(row) / np.linalg.norm(features[j])
-        near = sorted((j for j in range(len(features)) if j != i), key=lambda j: (-cosine(j), j))[:k]
-        votes = collections.Counter(int(labels[j]) for j in near)
-        found.append(min(votes, key=lambda label: (-votes[label], label)))
-    return found
-
-
-def knn_matrix(features, labels, k):
-    u = features / np.linalg.norm(features, axis=1, keepdims=True)
-    s = u @ u.T
-    np.fill_diagonal(s, -2)
-    near = labels[np.argsort(-s, axis=1, kind="stable")[:, :k]]
-    classes = np.unique(labels)
-    return classes[(near[:, :, None] == classes).sum(1).argmax(1)]
-
-
-def knn_deleted(features, labels, k):
-    u = features / np.sqrt((features**2).sum(1, keepdims=True))
-    found = np.empty_like(labels)
-    for i in range(len(u)):
-        others = np.delete(np.arange(len(u)), i)
-        near = others[np.argsort(-(u[others] @ u[i]), kind="stable")[:k]]
-        found[i] = np.bincount(labels[near]).argmax()
-    return found
-
-
-RIGHT = {
-    "mul_vjp": [
-        lambda g, a, b: (g * b, g * a),
-        lambda g, a, b: [np.multiply(g, b), np.multiply(a, g)],
-        mul_into_new_arrays,
-    ],
-    "matmul_vjp": [
-        lambda g, a, b: (g @ b.T, a.T @ g),
-        lambda g, a, b: (np.einsum("ij,kj->ik", g, b), np.einsum("ik,ij->kj", a, g)),
-        lambda g, a, b: (np.swapaxes(b @ g.T, 0, 1), np.dot(a.transpose(), g)),
-        matmul_loops,
-    ],
-    "sum_vjp": [sum_expand_dims, sum_reshape],
-    "getitem_vjp": [getitem_add_at, getitem_loop, getitem_one_hot],
-    "logsumexp_vjp": [
-        lambda g, x: g[..., None] * softmax(x),
-        lambda g, x: np.einsum("...,...i->...i", g, softmax(x)),
-        logsumexp_by_difference,
-        logsumexp_rows,
-    ],
-    "normalize_vjp": [normalize_rows, normalize_scaled, normalize_jacobians],
-    "unbroadcast": [unbroadcast_two_sums, unbroadcast_reshape, unbroadcast_loop],
-    "jacobian_softmax": [
-        lambda x: np.diag(softmax(x)) - np.outer(softmax(x), softmax(x)),
-        lambda x: softmax(x)[:, None] * (np.eye(len(x)) - softmax(x)),
-        lambda x: jacobian_entries(x).tolist(),
-        jacobian_entries,
-    ],
-    "topological_order": [order_counting, order_recursive, order_graphlib, order_generator],
-    "numerical_gradient": [gradient_ndindex, gradient_unit_vectors],
-    "gradcheck": [checker_all_entries, checker_jacobian, checker_two_cotangents],
-    "complex_step": [complex_ndindex, complex_unit_vectors],
-    "two_views": [
-        lambda images, augment, rng: (augment(images, rng), augment(images, rng)),
-        views_of_doubled_batch,
-        views_by_image,
-        views_by_children,
-    ],
-    "linear_probe": [probe_centred, probe_column_of_ones, probe_least_squares, probe_dual],
-    "knn": [knn_loops, knn_matrix, knn_deleted],
-}
+RIGHT = {}
 for module in right_answers.modules():
     assert not set(RIGHT) & set(module.RIGHT), f"{module.__name__} answers an exercise that has its answers already"
     RIGHT |= module.RIGHT
