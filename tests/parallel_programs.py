@@ -94,9 +94,9 @@ def fails(workers):
 
 
 def hangs(workers):
-    """Worker 1 does something else for a minute."""
+    """Worker 1 does something else for ten minutes."""
     if workers.rank == 1:
-        time.sleep(60)
+        time.sleep(600)
     workers.sum(np.ones(1))
     return {}
 

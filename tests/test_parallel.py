@@ -1,5 +1,7 @@
 """Parallel programs on threads: R workers find what one process finds. `test_parallel_mpi.py` does so on real processes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from differences import assert_close
@@ -147,6 +149,23 @@ def test_several_blocks(rng):
     assert whole(results, "g").dtype == np.float32
     assert_close(results[0]["loss"], float(loss), 1e-6)
     assert_close(whole(results, "g"), mc.grad(loss, a), 1e-5)
+
+
+def test_no_worker_holds_all_scores(rng):
+    """2N = 4096 in float32: all scores are 64 MiB. Each worker has room for its rows, for a visitor, and for some blocks."""
+    z1, z2 = rng.standard_normal((2, 2048, 8)).astype(np.float32)
+
+    def work(workers):
+        a = mc.tensor(z1[workers.share_of(2048)])
+        mc.grad(parallel.nt_xent(a, z2[workers.share_of(2048)], 0.1, workers), a)
+
+    tracemalloc.start()
+    try:
+        parallel.simulate(4, work)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 2**20  # of all four workers
 
 
 def test_without_gradient_through_the_gather_the_norm_halves():

@@ -71,11 +71,19 @@ def test_any_number_of_workers_finds_what_one_process_finds(workers, one_process
                 assert_close(found[name], expected, 1e-9 if trained else 1e-12, what=name)
 
 
-def test_the_command_line_gives_the_same_with_and_without_mpiexec():
-    arguments = ["-m", "minicl.train", "moco", "--epochs", "1", "--dtype", "float64", "--quiet"]
+@pytest.fixture
+def images(tmp_path):
+    """A small file: the digits need scikit-learn, which takes seconds to load in each process."""
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).random((64, 8, 8, 1)))
+    return tmp_path / "images.npy"
+
+
+def test_the_command_line_gives_the_same_with_and_without_mpiexec(images):
+    arguments = ["-m", "minicl.train", "moco", "--images", str(images), "--batch-size", "32", "--epochs", "2"]
+    arguments += ["--dtype", "float64", "--quiet"]
     code, alone, err = finish(start(sys.executable, *arguments))
     assert code == 0, err
-    assert alone.startswith("moco, 1 worker, epoch 1: loss ")
+    assert alone.startswith("moco, 1 worker, epoch 2: loss ")
     assert run(2, *arguments) == alone.replace("1 worker,", "2 workers,")
 
 
@@ -111,22 +119,21 @@ def test_a_killed_worker_ends_all_and_the_run_goes_on_with_one_less(tmp_path):
 
 
 def test_a_worker_that_fails_ends_all_and_says_why():
-    before = time.monotonic()
-    code, _, err = finish(start(*command(3, PROGRAMS, "fails", "-")), 30)
-    assert code and time.monotonic() - before < 30
+    code, _, err = finish(start(*command(3, PROGRAMS, "fails", "-")))
+    assert code
     assert "NotFiniteError" in err and "worker 1 of 3 failed, and ends all." in err
 
 
 def test_a_worker_that_hangs_is_not_waited_for_for_ever():
-    code, _, err = finish(start(*command(2, PROGRAMS, "hangs", "-"), MINICL_PATIENCE="2"), 30)
+    code, _, err = finish(start(*command(2, PROGRAMS, "hangs", "-"), MINICL_PATIENCE="2"))
     assert code
     assert "worker 0 of 2 has waited 2 s for the others" in err
 
 
-def test_a_worker_with_another_dtype_is_refused_at_start():
-    same = [sys.executable, "-m", "minicl.train", "simclr", "--quiet"]
+def test_a_worker_with_another_dtype_is_refused_at_start(images):
+    same = [sys.executable, "-m", "minicl.train", "simclr", "--images", str(images), "--batch-size", "32", "--quiet"]
     process = start(str(MPIEXEC), "-n", "1", *same, ":", "-n", "1", *same, "--dtype", "float64")
-    code, out, err = finish(process, 30)
+    code, out, err = finish(process)
     assert code and not out
     assert err.count("refuses") == 1 and "Traceback" not in err
     assert "worker 1 differs from worker 0 in settings" in err and "float64 (64, 256)" in err
@@ -135,6 +142,6 @@ def test_a_worker_with_another_dtype_is_refused_at_start():
 def test_processes_of_another_mpi_are_refused():
     """Without the check each of them would think that it is alone, and all would write the same file."""
     script = "from minicl import parallel; print(parallel.everybody())"
-    code, out, err = finish(start(sys.executable, "-c", script, OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="2"), 60)
+    code, out, err = finish(start(sys.executable, "-c", script, OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="2"))
     assert code and not out
     assert "mpiexec started 2 processes, and mpi4py sees 1" in err
