@@ -18,7 +18,7 @@ import nbformat
 from docs import generated, inspect_pages, reference
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONAL = ("claims", "benchmarks", "instructor", "grading")  # benchmarks.md is written by `make bench`
+OPTIONAL = ("claims", "benchmarks", "instructor", "grading", "parallel")  # benchmarks.md is written by `make bench`
 DOCS, BUILD = ROOT / "docs", ROOT / "build" / "docs"
 
 

@@ -40,7 +40,7 @@ def lesson(path, repo=None):
         *(f"[{n}]({url})" for n, url in online(path.stem, repo or "")),
     ]
     note = (
-        f":::{{div}} run\nRun it: {', '.join(places if repo else places[:1])}. What it shows was stored by a run in the full\n"
+        f":::{{container}} run\nRun it: {', '.join(places if repo else places[:1])}. What it shows was stored by a run in the full\n"
         "profile.\n:::"
     )
     title, _, rest = notebook.cells[0].source.partition("\n")

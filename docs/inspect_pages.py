@@ -22,7 +22,7 @@ class Page(HTMLParser):
     --------
     >>> page = Page('<h1 id="top">A</h1> <a href="b.html#c">b</a> <script src="https://cdn.org/x.js"></script>')
     >>> page.anchors, page.links, page.requests
-    ({'top'}, ['b.html#c'], ['https://cdn.org/x.js'])
+    ({'top'}, ['b.html#c', 'https://cdn.org/x.js'], ['https://cdn.org/x.js'])
     """
 
     def __init__(self, text):
