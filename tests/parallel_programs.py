@@ -101,6 +101,29 @@ def hangs(workers):
     return {}
 
 
+def differs(workers):
+    """Worker 1 differs in one thing after the other; what all say of it."""
+    images = np.random.default_rng(3).random((60, 8, 8, 1))
+    cases = {"version": {}, "dtype": {"dtype": np.float32}, "shape": {"hidden": 9}, "data": {}}
+    found = {}
+    for what, change in cases.items():
+        odd = workers.rank == 1
+        options = {"dtype": np.float64, "hidden": 8} | (change if odd else {})
+        encoder = mc.nn.MLP([64, options["hidden"], 4], rng=0, dtype=options["dtype"])
+        settings = {"batch_size": 30, "parts": 7, "workers": workers}
+        method = parallel.SimCLR(encoder, None, mc.data.views.GaussianNoise(0.1), **settings)
+        before = [p.numpy().copy() for p in method.parameters()]
+        version = mc.__version__
+        mc.__version__ = "0.0.9" if odd and what == "version" else version
+        try:
+            method.fit(images[: 50 if odd and what == "data" else 60], 1, progress=False)
+        except parallel.Refused as error:
+            found[what] = np.array(str(error))
+        mc.__version__ = version
+        assert all(np.array_equal(p.numpy(), q) for p, q in zip(method.parameters(), before))
+    return found
+
+
 def long(workers):
     """A run that writes a checkpoint, until it is stopped from outside: `FILE.pid1` has the number of a process."""
     path = sys.argv[2]

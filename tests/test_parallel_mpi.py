@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,7 +131,20 @@ def test_a_worker_that_hangs_is_not_waited_for_for_ever():
     assert "worker 0 of 2 has waited 2 s for the others" in err
 
 
-def test_a_worker_with_another_dtype_is_refused_at_start(images):
+def test_workers_that_differ_are_refused_before_the_first_step(tmp_path):
+    run(2, PROGRAMS, "differs", tmp_path / "found.npz")
+    parts = {
+        "version": "versions.*0.0.9",
+        "dtype": "settings.*float32",
+        "shape": r"\(64, 9\)",
+        "data": r"data.*\(50, 8",
+    }
+    with np.load(tmp_path / "found.npz") as found:
+        for what, text in parts.items():
+            assert re.search(f"(?s)worker 1 differs from worker 0 in .*{text}", str(found[what])), what
+
+
+def test_a_refusal_ends_the_program_with_one_message(images):
     same = [sys.executable, "-m", "minicl.train", "simclr", "--images", str(images), "--batch-size", "32", "--quiet"]
     process = start(str(MPIEXEC), "-n", "1", *same, ":", "-n", "1", *same, "--dtype", "float64")
     code, out, err = finish(process)

@@ -170,9 +170,9 @@ def simulate(size, f):
     list
         In order of rank.
 
-    Raises
-    ------
-    What f raises in the first worker that fails; the others are stopped when they next wait for it.
+    Notes
+    -----
+    What f raises in the first worker that fails is raised here; the others are stopped when they next wait for it.
 
     Examples
     --------
