@@ -7,6 +7,7 @@ student does to the tests is undone, and what a student's code does to its kerne
 import contextlib
 import copy
 import importlib
+import io
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ import warnings
 from unittest import mock
 
 import nbformat
+import numpy as np
 import pytest
 
 from minicl.course import Exercise, check
@@ -118,11 +120,18 @@ def test_source_has_the_agreed_form(path):
     assert len(wrong_submissions(path)) >= 5
 
 
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    """One course for all assignments: a new gradebook takes seconds."""
+    return tmp_path_factory.mktemp("course")
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_the_whole_cycle(path, tmp_path):
-    name, reference, wrong = path.stem, course.read(path), wrong_submissions(path)
+def test_the_whole_cycle(path, room, tmp_path):
+    name, reference = path.stem, course.read(path)
+    wrong = wrong_submissions(path) if path == PATHS[0] else {}  # the others' are run below, in less time
     with untouched():
-        (released,) = course.release([path], tmp_path / "course")
+        (released,) = course.release([path], room)
         blank = nbformat.read(released, as_version=4)
         secret = solutions_and_hidden_tests(reference)
         assert secret and not [line for line in secret if line in everything(blank)], "the release tells too much"
@@ -136,7 +145,7 @@ def test_the_whole_cycle(path, tmp_path):
         hand_in(folder, "broken", spoiled, name)
         for student, submission in wrong.items():
             hand_in(folder, student, replaced(reference, submission["answers"]), name)
-        grades, problems = course.grade(folder, [path], tmp_path / "course")
+        grades, problems = course.grade(folder, [path], room)
 
     assert not problems
     points = {test: cell.metadata["nbgrader"]["points"] for test, cell in checks(reference).items()}
@@ -161,14 +170,14 @@ def test_the_whole_cycle(path, tmp_path):
         assert lost_by(student) == submission["loses"], student
         assert all(graded[student][test].points == 0 for test in submission["loses"]), student
     for student in graded:
-        page = (tmp_path / "course" / "feedback" / student / name / f"{name}.html").read_text()
+        page = (room / "feedback" / student / name / f"{name}.html").read_text()
         assert "HIDDEN TESTS" not in page and "hidden_" not in page, f"feedback of {student} shows a hidden test"
         assert student == "blank" or "Score: " in page
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_each_mistake_of_an_exercise_that_only_hidden_tests_have_is_failed_and_named(path):
-    with mock.patch.object(sys, "path", [str(course.HIDDEN), *sys.path]):
+    with hidden_tests():
         module = importlib.import_module(f"hidden_{path.stem.partition('_')[0]}")
     for exercise in vars(module).values():
         for mistake in exercise.mistakes if isinstance(exercise, Exercise) else ():
@@ -176,6 +185,31 @@ def test_each_mistake_of_an_exercise_that_only_hidden_tests_have_is_failed_and_n
                 report = check(exercise, function, seed=11)
                 assert not report.passed, f"{exercise.name}: {mistake.name}"
                 assert report.diagnosis[0].name == mistake.name, (exercise.name, mistake.name, report)
+
+
+@pytest.mark.parametrize("path", PATHS[1:], ids=lambda path: path.stem)
+def test_wrong_submissions_lose_the_points_of_their_mistake(path):
+    """As in the whole cycle, without its kernels; and here students' own reports are made, too."""
+    reference = course.read(path)
+    assert lost_here(reference) == {}
+    for student, submission in wrong_submissions(path).items():
+        assert lost_here(replaced(reference, submission["answers"])) == submission["loses"], student
+
+
+def lost_here(notebook):
+    """Test cells that fail when the cells run one after the other in this process, with their diagnoses."""
+    scope, lost = {"__name__": "__main__"}, {}
+    with untouched(), hidden_tests(), contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+        for cell in notebook.cells:
+            try:
+                exec(cell.source if cell.cell_type == "code" else "", scope)
+            except AssertionError as error:
+                lost[identity(cell)] = getattr(error, "diagnosis", repr(error))
+    return lost
+
+
+def hidden_tests():
+    return mock.patch.object(sys, "path", [str(course.HIDDEN), *sys.path])
 
 
 def everything(notebook):
@@ -231,14 +265,14 @@ def source_of_ours(folder):
     return path
 
 
-def test_what_a_cell_does_to_its_kernel_costs_no_other_cell_its_points(tmp_path):
+def test_what_a_cell_does_to_its_kernel_costs_no_other_cell_its_points(room, tmp_path):
     path = source_of_ours(tmp_path)
     spoiled = replaced(course.read(path), {name: answer for name, (answer, _) in MISHAPS.items()})
     hand_in(tmp_path / "in", "ada", spoiled, path.stem)
     with untouched():
-        grades, problems = course.grade(tmp_path / "in", [path], tmp_path / "course", timeout=4)
+        grades, problems = course.grade(tmp_path / "in", [path], room, timeout=4)
     assert not problems
     lost = {grade.cell: grade.diagnosis for grade in grades if grade.points == 0}
     assert lost == {f"test_{name}": diagnosis for name, (_, diagnosis) in MISHAPS.items() if diagnosis}
-    done = nbformat.read(tmp_path / f"course/autograded/ada/{path.stem}/{path.stem}.ipynb", as_version=4)
+    done = nbformat.read(room / f"autograded/ada/{path.stem}/{path.stem}.ipynb", as_version=4)
     assert {name: cell.source for name, cell in answers(done).items()} == {n: a for n, (a, _) in MISHAPS.items()}

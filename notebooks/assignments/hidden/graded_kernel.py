@@ -5,6 +5,8 @@ import warnings
 
 from IPython import get_ipython
 
+import minicl.course
+
 MOST = 200_000  # characters that a cell may print
 
 
@@ -33,5 +35,8 @@ sys.stdout = sys.stderr = Limited(sys.stdout)  # nbgrader takes what stands in s
 warnings.simplefilter("ignore")
 shell.events.register("pre_run_cell", sys.stdout.begin_cell)
 
-# Loaded here, hidden tests use the functions of minicl as they are, whatever a student's cell puts in their place.
+# Hidden tests hold the functions of minicl as they are now, whatever a student's cell puts in their place. Reports that
+# are for students to read would take half of the time here, and nobody would see them.
 import hidden_tests  # noqa: E402, F401
+
+minicl.course.check = lambda exercise, function, seed=0: None

@@ -4,6 +4,7 @@ Only the instructor has this folder; `make grade` puts it on the path of the not
 that a student sees of a hidden test, so it names the mistake and neither the inputs nor the right answer.
 """
 
+import functools
 import os
 
 import numpy as np
@@ -35,7 +36,7 @@ def require(exercise, function, tiers="T0 T1 T2 T3 T4", without=()):
     Two cells can share an exercise: one asks for the formula, "T0 T1 T2 T3", the other for hard numbers, "T4".
     `without` leaves out tests by a part of their name, such as ["three scales"].
     """
-    report = check(exercise, function, seed=SEED)
+    report = _report(exercise, function)
     rows = [row for row in report.tests if row.required and row.tier in tiers.split()]
     rows = [row for row in rows if not any(part in row.name for part in without)]
     if not rows:
@@ -50,6 +51,11 @@ def require(exercise, function, tiers="T0 T1 T2 T3 T4", without=()):
         if seen.startswith(start):
             raise NotYet(diagnosis, f"The function: {seen[:160]}.")
     raise NotYet("unknown", f"A right function {lost[0].name}. This one: {seen[:160]}.")
+
+
+@functools.lru_cache(maxsize=8)  # cells that share an exercise share its report
+def _report(exercise, function):
+    return check(exercise, function, seed=SEED)
 
 
 def number(answer, expected, mistakes=(), tolerance=1e-6):
