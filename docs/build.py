@@ -97,6 +97,8 @@ def main(arguments=None):
     print("Checking the derivations and putting the pages together", flush=True)
     source = put_together()
     html = BUILD / "html"
+    if not (html / "searchindex.js").exists():  # a build that was broken off: what it left is not whole
+        shutil.rmtree(BUILD / "doctrees", ignore_errors=True)
     status = sphinx(["-q", "-W", "--keep-going", "-b", "html", "-d", str(BUILD / "doctrees"), str(source), str(html)])
     if status:
         return status
