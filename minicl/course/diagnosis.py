@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .grading import run
+from .grading import judge, run
 from .numeric import TOLERANCES
 
 _LEAST = 0.5  # below this a likeness is chance
 _BY_PART = 0.97  # where the answers are alike but for extreme numbers
 _ROUNDING = "right in exact arithmetic"  # such a hint is for one who is right on known answers
+_PROBES, _MOST = 5, 12  # questions that choose among the known mistakes, and how many are looked at in full
 
 
 class Diagnosis(NamedTuple):
@@ -36,7 +37,7 @@ def diagnose(exercise, record, seed):
     """Ranked explanations of a record that did not pass; empty where none is known."""
     if record.time_up:
         return []
-    known = _fingerprints(exercise, seed)
+    known = _fingerprints(exercise, seed) if exercise.mixes else _likeliest(exercise, record, seed)
     found = [*_likenesses(exercise, record, known), *_relations(exercise, record)]
     found.sort(key=lambda diagnosis: -diagnosis.sure)
     certain = [diagnosis for diagnosis in found if diagnosis.sure == 1]
@@ -44,14 +45,49 @@ def diagnose(exercise, record, seed):
     return (certain or several or found)[:3]
 
 
-@functools.lru_cache(maxsize=128)
+def _versions(exercise):
+    return [(mistake, function) for mistake in exercise.mistakes for function in (mistake.function, *mistake.variants)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _fingerprint(exercise, function, seed):
+    return run(exercise, function, seed, scale=False).fingerprint
+
+
 def _fingerprints(exercise, seed):
     """Pairs of a mistake and one of its fingerprints."""
-    return [
-        (mistake, run(exercise, function, seed, scale=False).fingerprint)
-        for mistake in exercise.mistakes
-        for function in (mistake.function, *mistake.variants)
-    ]
+    return [(mistake, _fingerprint(exercise, function, seed)) for mistake, function in _versions(exercise)]
+
+
+def _likeliest(exercise, record, seed):
+    """The pairs that can matter: of those that answer some of the failed questions as the learner does, up to the first
+    that answers all alike.
+
+    A whole fingerprint costs as much as grading the learner, so few of them are taken.
+    """
+    failed = [i for i, result in enumerate(record.fingerprint) if not result.clean]
+    if not failed:
+        return _fingerprints(exercise, seed)
+    probes = [failed[i] for i in sorted({round(i) for i in np.linspace(0, len(failed) - 1, _PROBES)})]
+    mine = [record.fingerprint[i] for i in probes]
+    same = _same_verdicts if exercise.verdicts else _same_answers
+    scores = []
+    for mistake, function in _versions(exercise):
+        if hasattr(function, "anew"):  # what it answers depends on what it was asked before
+            scores.append((len(probes), mistake, function))
+        else:
+            theirs = judge(exercise, function, seed, probes)
+            scores.append((sum(map(same, mine, theirs)), mistake, function))
+    scores.sort(key=lambda entry: -entry[0])
+    known = []
+    for score, mistake, function in scores:
+        if 2 * score < len(probes) or len(known) == _MOST:
+            break
+        known.append((mistake, _fingerprint(exercise, function, seed)))
+        equal, telling = likeness(record.fingerprint, known[-1][1], same)
+        if equal == telling:
+            break
+    return known
 
 
 def _likenesses(exercise, record, known):

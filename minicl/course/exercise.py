@@ -212,6 +212,16 @@ def _seconds(function):
     return min(times)
 
 
+class Remembers:
+    """A wrong version that keeps something between calls: `make()` gives it without memory, and each run takes one."""
+
+    def __init__(self, make):
+        self.anew, self._function = make, make()
+
+    def __call__(self, *args, **options):
+        return self._function(*args, **options)
+
+
 @dataclass(frozen=True, eq=False)
 class Mistake:
     """A known mistake: a small wrong function, and three hints that lead out of it.

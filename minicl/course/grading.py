@@ -31,6 +31,7 @@ class Result:
     outcomes: list = field(default_factory=list)
     direct: bool = False  # whether observed is the answer itself, not something that a law made of it
     part: str = ""  # the name of the result that observed is, where it is one of several
+    asked: list = field(default_factory=list)  # the calls: a law may change what the case gives
 
     @property
     def clean(self):
@@ -92,6 +93,7 @@ def run(exercise, function, seed, scale=True):
     These come last and have a clock of their own; a function that fails a required test does not get there.
     """
     filled = _filled(exercise, seed)
+    function = getattr(function, "anew", lambda: function)()  # a wrong version that remembers begins without memory
     with quiet() as printed:
         with Clock(exercise.seconds) as clock:
             f = Guarded(exercise, function, clock)
@@ -102,6 +104,14 @@ def run(exercise, function, seed, scale=True):
             large = [(test, cases) for test, cases in filled if test.tier == "T5"]
             rows += [_row(test, _at_scale(exercise, function, test, cases)) for test, cases in large]
     return Record(sorted(rows, key=lambda row: row.tier), results, printed, clock.up)
+
+
+def judge(exercise, function, seed, places):
+    """The results of a few cases alone: those at these places of a fingerprint."""
+    flat = [(test, case) for test, cases in _filled(exercise, seed) if test.tier != "T5" for case in cases]
+    with quiet(), Clock(exercise.seconds) as clock:
+        f = Guarded(exercise, function, clock)
+        return [_judge(f, case, test) for test, case in (flat[place] for place in places)]
 
 
 def _at_scale(exercise, function, test, cases):
@@ -144,7 +154,7 @@ def _judge(f, case, test=None):
             observed = f"{name}: {observed}"
     except Exception as error:  # the law could not use the answer: it has a form that was not foreseen
         observed, expected, apart, passed = f"an answer of another form ({error})", "", math.inf, False
-    return Result(case, passed, observed, expected, apart, f.outcomes, direct, name)
+    return Result(case, passed, observed, expected, apart, f.outcomes, direct, name, f.asked)
 
 
 def _returned(outcomes):
@@ -180,7 +190,7 @@ def _keeps_arguments(results, f):
 def _answers_again(results, f):
     """The row that every exercise has: after all other questions, the first of each test gets the same answer again."""
     firsts = [next(filter(_repeatable, judged), None) for _, judged in results]
-    again = [replace(result.case, expected=result.outcomes[0][0]) for result in firsts if result][:_ASKED_AGAIN]
+    again = [replace(result.asked[0], expected=result.outcomes[0][0]) for result in firsts if result][:_ASKED_AGAIN]
     return _row(ANSWERS_AGAIN, [_judge(f, case) for case in again] or [_without_answer(results) or _fine("same")])
 
 

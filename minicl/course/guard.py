@@ -131,19 +131,22 @@ class Guarded:
     outcomes : list
         What the calls since the last `forget` ended in: an answer with the names of changed arguments, or the name of
         an exception.
+    asked : list of Case
+        Those calls.
     changes : list of (Case, str)
         Calls that changed an argument.
     """
 
     def __init__(self, exercise, function, clock):
         self.exercise, self.function, self.clock = exercise, function, clock
-        self.outcomes, self.changes = [], []
+        self.outcomes, self.asked, self.changes = [], [], []
 
     def forget(self):
-        self.outcomes = []
+        self.outcomes, self.asked = [], []
 
     def __call__(self, *args, **options):
         case = Case(args, options)
+        self.asked.append(case)
         args, options = case.fresh()
         try:
             answer = self.clock.call(lambda: self._answer(args, options))

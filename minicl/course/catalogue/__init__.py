@@ -1,4 +1,4 @@
-"""All exercises, one file per notebook.
+"""All exercises, one file per notebook, or per idea where a notebook has many.
 
 To add one, write `name = Exercise(name="name", ...)` in the file of its notebook (`Exercise` has a short example): it
 is found by its type. Then add two right versions to a module of tests/right_answers/. The tests hold that every right
@@ -7,16 +7,22 @@ version passes, and that every mistake is rejected and recognised as itself, wit
 
 from ..exercise import Exercise
 from . import (
+    analytic,
     autograd,
+    backward,
     convolution,
+    features,
     gradient_checking,
     info_nce,
+    loss_test,
     many_negatives,
+    momentum,
     more_positives,
     nce,
     nt_xent,
     pairwise_triplet,
     seeing,
+    shards,
     simclr,
     similarity,
     temperature,
@@ -36,16 +42,22 @@ def _collect(*modules):
 
 
 EXERCISES = _collect(
+    analytic,
     autograd,
+    backward,
     convolution,
+    features,
     gradient_checking,
     info_nce,
+    loss_test,
     many_negatives,
+    momentum,
     more_positives,
     nce,
     nt_xent,
     pairwise_triplet,
     seeing,
+    shards,
     simclr,
     similarity,
     temperature,

@@ -133,7 +133,9 @@ def _kernel(*numbers):
 
 
 _BY_HAND = [
-    call(_line(3), _line(2), _kernel(5), stride=1).gives((_line(15), _kernel(6))).noting("One product: L̄ = 3, y = 2 · 5."),
+    call(_line(3), _line(2), _kernel(5), stride=1)
+    .gives((_line(15), _kernel(6)))
+    .noting("One product: L̄ = 3, y = 2 · 5."),
     call(_line(1, 2), _line(1, 2, 3), _kernel(10, 1), stride=1)
     .gives((_line(10, 21, 2), _kernel(5, 8)))
     .noting("The middle pixel lies in both windows: 1 · 1 + 2 · 10."),

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import numeric
 from ..answers import Failed, arrays
-from ..exercise import Exercise, Mistake, Test, call, draw
+from ..exercise import Exercise, Mistake, Remembers, Test, call, draw
 
 
 def _softplus(t):
@@ -75,6 +75,23 @@ def _only_data(s, n, q, nq):
 
 def _density(s, n, q, nq):
     return s - n.shape[1] * np.exp(q), n - n.shape[1] * np.exp(nq)
+
+
+def _z_of_first_batch():
+    """The normaliser is estimated from the noise of the first batch, and kept."""
+    log_z = []
+
+    def loss(s, n, q, nq):
+        if not log_z:
+            log_z.append(np.log(np.mean(np.exp(n))))
+        return _loss_of(lambda s, n, q, nq: _logits(s - log_z[0], n - log_z[0], q, nq))(s, n, q, nq)
+
+    return loss
+
+
+def _z_of_each_batch(s, n, q, nq):
+    log_z = np.log(np.mean(np.exp(n)))
+    return _loss_of(lambda s, n, q, nq: _logits(s - log_z, n - log_z, q, nq))(s, n, q, nq)
 
 
 nce_loss = Exercise(
@@ -343,6 +360,17 @@ nce_loss = Exercise(
                     lambda t: -np.log(np.maximum(_sigmoid(-t), 1e-9)),
                 ),
             ),
+        ),
+        Mistake(
+            "z-of-first-batch",
+            "estimates a normaliser from one batch of noise and divides by it",
+            Remembers(_z_of_first_batch),
+            (
+                "Your loss of a batch depends on the noise scores in another way than the formula says.",
+                "Look for a mean of exponentials. In training a normaliser of the first batch is soon stale.",
+                "The model need not be normalised: its scores stand in the loss as they are.",
+            ),
+            variants=(_z_of_each_batch,),
         ),
         Mistake(
             "noise-averaged",

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import numeric
 from ..answers import Failed
-from ..exercise import Exercise, Mistake, Test, call, draw, speed
+from ..exercise import Exercise, Mistake, Remembers, Test, call, draw, speed
 
 # ------------------------------------------------------------------------------------------------- where it is known
 
@@ -311,22 +311,26 @@ def _v_in_place(z1, z2, t):
     return _right_losses(z1, z2, t).mean()
 
 
-_FIRST_MASK = []
+def _v_cached_mask(put):
+    """put(scores, mask): the mask of the first batch is kept."""
+
+    def make():
+        first = []
+
+        def loss(z1, z2, t):
+            s = _cosines(z1, z2) / t
+            if not first:
+                first.append(np.eye(len(s), dtype=bool))
+            return _losses(put(s, first[0])).mean()
+
+        return loss
+
+    return Remembers(make)
 
 
-def _v_cached_mask(z1, z2, t):
-    s = _cosines(z1, z2) / t
-    if not _FIRST_MASK:
-        _FIRST_MASK.append(np.eye(len(s), dtype=bool))
-    s[_FIRST_MASK[0]] = -np.inf
-    return _losses(s).mean()
-
-
-def _v_cached_mask_added(z1, z2, t):
-    s = _cosines(z1, z2) / t
-    if not _FIRST_MASK:
-        _FIRST_MASK.append(np.eye(len(s), dtype=bool))
-    return _losses(np.where(_FIRST_MASK[0], -np.inf, s)).mean()
+def _put_in(s, mask):
+    s[mask] = -np.inf
+    return s
 
 
 def _v_coarse(z1, z2, t, dtype):
@@ -817,13 +821,13 @@ nt_xent = Exercise(
         Mistake(
             "mask-cached",
             "keeps the mask of the first batch for all others",
-            _v_cached_mask,
+            _v_cached_mask(_put_in),
             (
                 "It works for one size of batch, and fails for the next: the last batch of an epoch is smaller.",
                 "What outlives a call of your function?",
                 "Make the mask from the shape that you are given.",
             ),
-            variants=(_v_cached_mask_added,),
+            variants=(_v_cached_mask(lambda s, mask: np.where(mask, -np.inf, s)),),
         ),
         Mistake(
             "coarse-numbers",
