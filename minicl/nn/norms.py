@@ -58,8 +58,9 @@ def _batch_norm(xp, x, weight, bias, eps=1e-5, moments=None, rectify=False):
     return Saved(y.reshape(x.shape), (mu, rate))
 
 
-def _batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify):
-    xp, n = namespace(x), len(x)
+def _batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify, means=None):
+    """`means` makes the means over all rows of the sums over these, where other processes have more rows."""
+    xp = namespace(x)
     mu, rate = saved
     wide, repeat, blocks = _blocks(xp, x)
     g, y, shift = g.reshape(wide.shape), y.reshape(wide.shape), repeat(mu)
@@ -75,8 +76,9 @@ def _batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify)
     gb, gw = _folded(xp, levels, x), _folded(xp, slopes, x) * rate
     if not needed[0]:
         return None, gw, gb
+    mean_gb, mean_gw = (gb / len(x), gw / len(x)) if means is None else means(gb, gw)
     factor = repeat(weight * rate)
-    slope, level = repeat(weight * rate * rate * gw / n), repeat(weight * rate * gb / n)
+    slope, level = repeat(weight * rate * rate * mean_gw), repeat(weight * rate * mean_gb)
 
     def work(rows):
         block = wide[rows] - shift
@@ -196,10 +198,14 @@ class _BatchNorm(Module):
                 f"{self}: got shape {tuple(x.shape)} in training, which is {rows} value for each channel; the variance "
                 "needs at least 2. Use a larger batch, or evaluate with .eval()."
             )
-        moments = _moments(namespace(raw), raw.reshape((rows, self.channels)))
-        once(lambda: self._note(*moments, rows))
-        y = _batch_norm(x.reshape((rows, self.channels)), weight, bias, eps=self.eps, moments=moments, rectify=rectify)
-        return y.reshape(x.shape)
+        return self._in_training(x.reshape((rows, self.channels)), weight, bias, rectify).reshape(x.shape)
+
+    def _in_training(self, x, weight, bias, rectify):
+        """The result for rows (M, channels) with their own statistics, which are noted."""
+        raw = x.data if isinstance(x, Tensor) else x
+        moments = _moments(namespace(raw), raw)
+        once(lambda: self._note(*moments, len(raw)))
+        return _batch_norm(x, weight, bias, eps=self.eps, moments=moments, rectify=rectify)
 
     def _note(self, mu, variance, rows):
         self.batches += 1

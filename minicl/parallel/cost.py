@@ -18,9 +18,9 @@ class Costs:
         Seconds for one image: its two views, the encoder forward and backward.
     step : float
         Seconds for what does not depend on the batch: the optimiser, Python.
-    own, other : float
-        Seconds for one score of the loss, forward and backward: among a worker's own rows (each serves two rows), and with
-        those of a visitor.
+    alone, ring : float
+        Seconds for one score of the loss, forward, backward and rank of the partner: in one process, where a score serves two
+        rows, and in the ring, where each worker makes its own.
     latency, bandwidth : float
         α, seconds until the first byte of a message arrives, and β, bytes a second between two neighbours.
     dim : int
@@ -37,25 +37,26 @@ class Costs:
     With N images in all, n = N/R of them on each worker:
 
     - encoder: `step` + n · `image`;
-    - loss: (2n)² · `own` + 2n (2N − 2n) · `other`;
-    - ring: three rounds (forward, backward, rank of the partner) of R − 1 messages: 3 (R − 1) (α + 2n (d + 2) b / β);
+    - loss: (2N)² · `alone` for R = 1, else 2n · 2N · `ring`;
+    - visits: three rounds (forward, backward, rank of the partner) of R − 1 messages: 3 (R − 1) (α + 2n (d + 2) b / β);
     - gradients: 2 ⌈log₂ R⌉ α + 2 (R − 1)/R · P b / β, an all-reduce that halves and doubles;
     - norms: 2 ⌈log₂ R⌉ α for each direction and layer.
 
     Assumed: workers and links are alike, and one link does not slow down another; nothing is sent while something is
-    computed (the ring does so, where MPI can); nobody waits for a slow worker; data are there in time.
+    computed (the ring does so, where MPI can); a score costs
+    the same in small blocks as in large ones; nobody waits for a slow worker; data are there in time.
 
     Examples
     --------
-    >>> costs = Costs(image=1e-3, step=1e-3, own=2e-9, other=4e-9, latency=3e-5, bandwidth=1e9, dim=64, parameters=10**6)
+    >>> costs = Costs(image=1e-3, step=1e-3, alone=2e-9, ring=4e-9, latency=3e-5, bandwidth=1e9, dim=64, parameters=10**6)
     >>> round(costs.total(1, 256) / costs.total(8, 256), 1)
-    5.3
+    6.2
     """
 
     image: float
     step: float
-    own: float
-    other: float
+    alone: float
+    ring: float
     latency: float
     bandwidth: float
     dim: int
@@ -64,14 +65,14 @@ class Costs:
     itemsize: int = 4
 
     def parts(self, workers, batch):
-        """Seconds for each part of a step, as a dict: "encoder", "loss", "ring", "gradients", "norms"."""
+        """Seconds for each part of a step, as a dict: "encoder", "loss", "visits", "gradients", "norms"."""
         n, rounds = batch / workers, math.ceil(math.log2(workers))
         message = self.latency + 2 * n * (self.dim + 2) * self.itemsize / self.bandwidth
         numbers = 2 * (workers - 1) / workers * self.parameters * self.itemsize / self.bandwidth
         return {
             "encoder": self.step + n * self.image,
-            "loss": (2 * n) ** 2 * self.own + 2 * n * (2 * batch - 2 * n) * self.other,
-            "ring": 3 * (workers - 1) * message,
+            "loss": 4 * n * batch * (self.alone if workers == 1 else self.ring),
+            "visits": 3 * (workers - 1) * message,
             "gradients": 2 * rounds * self.latency + numbers,
             "norms": 4 * self.norms * rounds * self.latency,
         }
@@ -81,5 +82,5 @@ class Costs:
         return sum(self.parts(workers, batch).values())
 
     def balance(self, per_worker):
-        """R at which the loss takes as long as the encoder, if the batch grows with R: n · image = 4 n² R · other."""
-        return self.image / (4 * per_worker * self.other)
+        """R at which the loss takes as long as the encoder, if the batch grows with R: n · image = 4 n² R · ring."""
+        return self.image / (4 * per_worker * self.ring)

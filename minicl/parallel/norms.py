@@ -4,8 +4,6 @@ Only the numbers of each channel travel, a few kilobytes. The way back needs two
 the kernel of one process.
 """
 
-import math
-
 import numpy as np
 
 from ..arrays import device_of, namespace, to_device, to_numpy
@@ -57,18 +55,12 @@ def sync_batch_norm(module, workers=None):
 
 
 class _SyncBatchNorm:
-    def forward(self, x, rectify=False):
-        if not self.training:
-            return super().forward(x, rectify)
-        self._check(x)
+    def _in_training(self, x, weight, bias, rectify):
         raw = x.data if isinstance(x, Tensor) else x
-        xp = namespace(raw, self.running_mean, op=str(self))
-        weight, bias = (1.0, 0.0) if self.weight is None else (self.weight, self.bias)
-        rows = (math.prod(x.shape[:-1]), self.channels)
-        count, *moments = _moments_of_all(xp, raw.reshape(rows), self.workers)
+        count, *moments = _moments_of_all(namespace(raw), raw, self.workers)
         once(lambda: self._note(*moments, count))
         params = {"eps": self.eps, "moments": moments, "rectify": rectify, "count": count, "workers": self.workers}
-        return _sync_batch_norm(x.reshape(rows), weight, bias, **params).reshape(x.shape)
+        return _sync_batch_norm(x, weight, bias, **params)
 
 
 class SyncBatchNorm1d(_SyncBatchNorm, norms.BatchNorm1d):
@@ -111,19 +103,10 @@ def _sync_batch_norm(xp, x, weight, bias, eps=1e-5, moments=None, rectify=False,
 
 
 def _vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify, count, workers):
-    """The kernel takes the means of Ȳ and Ȳ X̂ over its own rows. What they lack to those over all rows is added."""
-    gx, gw, gb = norms._batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify)
-    if needed[0]:
-        xp, (mu, rate) = namespace(x), saved
-        both = xp.stack([gb, gw])
-        level, slope = both / len(x) - workers.sum(both) / count
-        factor = weight * rate
-        level, slope, mu = (a.astype(gx.dtype) for a in (factor * level, factor * rate * slope, mu))
-        change = x - mu
-        change *= slope
-        change += level
-        gx += change
-    return gx, gw, gb
+    def means(*sums):
+        return workers.sum(namespace(x).stack(sums)) / count
+
+    return norms._batch_norm_vjp(g, y, saved, needed, x, weight, bias, eps, moments, rectify, means)
 
 
 _sync_batch_norm.__name__ = "sync_batch_norm"

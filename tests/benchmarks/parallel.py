@@ -4,10 +4,13 @@
     python -m tests.benchmarks.parallel cost      time per step by its parts, and the model for 2 ... 1024 workers
 
 Run it on an idle machine. Times are the best of several steps. `ratio` interleaves the two, several times. `cost` measures the constants of
-`minicl.parallel.cost.Costs` on one process and on two, and says how well the model fits what was measured.
+`minicl.parallel.cost.Costs` on one process, those of messages between two, and says how well the model foretells the others.
+With `--out docs/parallel.md` its last part is replaced by what was found.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import time
 
+MEASURED = "<!-- measured -->"
 ENCODERS = ("ConvNet", "MLP")
 # Seconds and bytes a second of networks, from what their makers say and common benchmarks find; measure yours.
 NETWORKS = {"Ethernet, 10 Gbit/s": (3e-5, 1.1e9), "InfiniBand, 200 Gbit/s": (2e-6, 2.2e10)}
@@ -62,8 +66,9 @@ def measure(options):
 
     import minicl as mc
     from minicl import parallel
+    from minicl.losses.blocked import lse_of_others
     from minicl.nn.norms import _BatchNorm
-    from minicl.parallel.ring import _visitors, partner_rank
+    from minicl.parallel.ring import _pull, _visitors
 
     workers = parallel.everybody()
     plain = workers.size == 1 and options.plain
@@ -83,10 +88,15 @@ def measure(options):
 
             def loss():
                 mc.grad(parallel.nt_xent(z1, z2, 0.2, workers), [z1, z2])
-                if workers.size > 1:
-                    partner_rank(z1.data, z2.data, workers)
-                else:
-                    mc.evaluate.positive_rank(z1.data, z2.data)
+                method.measure(z1, z2)
+
+            def visit():  # what a worker does with a visitor that has as many rows
+                u = mc.normalize(np.concatenate([z1.data, z2.data]))
+                level = lse_of_others("cost", "auto", u, u[::-1], 0.2, np.zeros(2 * n, int), np.ones(2 * n, int))
+                packed = np.concatenate([u, level[:, None], level[:, None]], axis=1)
+                _pull(np, packed, packed[::-1], 0.2, None)
+                scores = u @ u[::-1].T
+                return (scores > 0.5).sum(axis=1), (scores >= 0.4).sum(axis=1)
 
             visitor = np.zeros((2 * n, 66), np.float32)
             counts = [2 * n] * workers.size if workers.size <= 2 else workers.counts("cost", visitor)
@@ -95,7 +105,8 @@ def measure(options):
             parts = {
                 "encoder": encode,
                 "loss": loss,
-                "ring": lambda: [list(_visitors(workers, visitor, counts)) for _ in range(3)],
+                "visit": visit,
+                "visits": lambda: [list(_visitors(workers, visitor, counts)) for _ in range(3)],
                 "gradients": lambda: parallel.sum_gradients(gradients, workers),
                 "word": lambda: [workers.pass_on(word, 1)() for _ in range(100)],
                 "mb": lambda: [workers.pass_on(mb, len(mb))() for _ in range(10)],
@@ -132,39 +143,34 @@ def ratio(options):
 
 
 def cost(options):
-    """Constants from R = 1 and 2; the fit to all R that were measured; and what the model predicts."""
+    """The constants, what they say of the runs that were measured, and what they predict."""
     from minicl.parallel.cost import Costs
 
     for encoder in ENCODERS:
         runs = {workers: process(workers, 1, encoder, options) for workers in sorted({1, 2, *options.workers})}
         small = argparse.Namespace(batch=options.batch // 4, repeats=options.repeats)
         one, two, quarter = runs[1], runs[2], process(1, 1, encoder, small)
-        n, both = options.batch / 2, 2 * options.batch
         image = (one["encoder"] - quarter["encoder"]) / (options.batch * 3 / 4)
-        own = one["loss"] / both**2
         costs = Costs(
             image=image,
-            step=max(0.0, one["step"] - one["loss"] - one["encoder"])
-            + max(0.0, one["encoder"] - image * options.batch),
-            own=own,
-            other=max(own, (two["loss"] - two["ring"] - own * (2 * n) ** 2) / (2 * n * (both - 2 * n))),
+            step=max(0.0, one["step"] - one["loss"] - image * options.batch),
+            alone=one["loss"] / (2 * options.batch) ** 2,
+            ring=one["visit"] / (2 * options.batch) ** 2,
             latency=two["word"] / 100,
             bandwidth=2**20 * 10 / two["mb"],
             dim=64,
             parameters=one["parameters"],
             norms=one["norms"],
         )
-        print(
-            f"\n{encoder}, batch {options.batch}: image {costs.image * 1e6:.0f} µs, step {costs.step * 1e3:.2f} ms, ",
-            end="",
-        )
-        print(f"score {costs.own * 1e9:.2f} ns among own rows and {costs.other * 1e9:.2f} ns with others', ", end="")
-        print(f"α {costs.latency * 1e6:.0f} µs, β {costs.bandwidth / 1e9:.2f} GB/s, {costs.parameters} parameters")
-        print("measured, ms a step  encoder    loss (its ring)  gradients     all   model   model / measured")
+        print(f"\n{encoder}, {costs.parameters} parameters, {options.batch} images, processes of one thread")
+        print(f"  e = {costs.image * 1e6:.0f} µs an image, s = {costs.step * 1e3:.2f} ms a step, ", end="")
+        print(f"a score c₀ = {costs.alone * 1e9:.2f} ns, in the ring c₁ = {costs.ring * 1e9:.2f} ns")
+        print(f"  between two processes here α = {costs.latency * 1e6:.0f} µs, β = {costs.bandwidth / 1e9:.2f} GB/s")
+        print("  measured, ms  encoder     loss  (visits)  gradients     step    model   model / measured")
         for workers, run in runs.items():
-            parts = "".join(f"{run[key] * 1e3:9.2f}" for key in ("encoder", "loss", "ring", "gradients", "step"))
+            parts = "".join(f"{run[key] * 1e3:9.2f}" for key in ("encoder", "loss", "visits", "gradients", "step"))
             model = costs.total(workers, options.batch)
-            print(f"R = {workers:<16}{parts}{model * 1e3:9.2f}{model / run['step']:12.2f}")
+            print(f"  R = {workers:<8}{parts}{model * 1e3:9.2f}{model / run['step']:12.2f}")
         for network, (latency, bandwidth) in NETWORKS.items():
             predicted(costs, network, latency, bandwidth, options)
 
@@ -177,17 +183,17 @@ def predicted(costs, network, latency, bandwidth, options):
     alone = costs.total(1, options.batch)
     print(f"\npredicted with {network} (α {latency * 1e6:g} µs, β {bandwidth / 1e9:g} GB/s), ms a step")
     print(f"       {options.batch} images in all        {options.batch} images on each worker")
-    print("   R      all   speedup        all  encoder     loss  ring + gradients + norms  efficiency")
+    print("   R      all   speedup        all  encoder     loss  visits + gradients + norms  efficiency")
     for k in range(1, 11):
         workers = 2**k
         strong = costs.total(workers, options.batch) if workers <= options.batch else None
         parts = costs.parts(workers, options.batch * workers)
-        talk = parts["ring"] + parts["gradients"] + parts["norms"]
+        talk = parts["visits"] + parts["gradients"] + parts["norms"]
         total = sum(parts.values())
         left = f"{strong * 1e3:9.2f}{alone / strong:9.1f}x" if strong else " " * 19
         print(
             f"{workers:4d}{left}{total * 1e3:12.1f}{parts['encoder'] * 1e3:9.1f}{parts['loss'] * 1e3:9.1f}"
-            f"{talk * 1e3:18.1f}{alone / total:20.0%}"
+            f"{talk * 1e3:20.1f}{alone / total:20.0%}"
         )
     print(
         f"The loss takes as long as the encoder at R = {costs.balance(options.batch):.0f}, if the batch grows with R."
@@ -201,10 +207,17 @@ def main():
     p.add_argument("--repeats", type=int, default=15, help="steps in a run")
     p.add_argument("--rounds", type=int, default=3, help="runs of each kind")
     p.add_argument("--workers", type=int, nargs="*", default=[], help="more numbers of processes to measure")
+    p.add_argument("--out", type=pathlib.Path, help="a page that ends with what `cost` found")
     p.add_argument("--encoder", choices=ENCODERS, default="ConvNet", help=argparse.SUPPRESS)
     p.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
     options = p.parse_args()
-    {"ratio": ratio, "cost": cost, "measure": measure}[options.what](options)
+    if options.out is None:
+        {"ratio": ratio, "cost": cost, "measure": measure}[options.what](options)
+        return
+    with contextlib.redirect_stdout(io.StringIO()) as found:
+        cost(options)
+    kept = options.out.read_text().partition(MEASURED)[0]
+    options.out.write_text(f"{kept}{MEASURED}\n\n```text\n{found.getvalue().strip()}\n```\n")
 
 
 if __name__ == "__main__":
