@@ -54,6 +54,25 @@ CONSTANTS = {
 }
 
 
+# Where a loss is derived line by line.
+DERIVED = {
+    "contrastive": "triplet",
+    "triplet": "triplet",
+    "nce": "nce",
+    "ranking_nce": "nce_to_nt_xent",
+    "info_nce": "info_nce",
+    "nt_xent": "nt_xent",
+    "dcl": "nt_xent",
+    "debiased": "debiased",
+    "supcon": "supcon",
+    "multi_positive": "supcon",
+    "skip_gram": "sgns",
+    "moco": "info_nce",
+    "memory_bank": "info_nce",
+    "align": "alignment_uniformity",
+    "uniform": "alignment_uniformity",
+}
+
 # These say their names in `minicl` itself.
 WITHIN = {"engine", "derivatives", "recompute", "arrays", "ops", "functional", "conv", "estimator", "profiling"}
 
@@ -148,7 +167,10 @@ def entry(name):
     if inspect.isclass(name.thing):
         kind = "exception" if issubclass(name.thing, BaseException) else "class"
         return f".. auto{kind}:: {where}\n   :members:\n"
-    return f".. autofunction:: {where}\n"
+    text = f".. autofunction:: {where}\n"
+    if name.module == "minicl.losses" and name.name in DERIVED:
+        text += f"\n   Derived line by line: :doc:`/derivations/{DERIVED[name.name]}`.\n"
+    return text
 
 
 def table(rows):

@@ -15,6 +15,8 @@ import pytest
 import minicl as mc
 from docs import build, generated, inspect_pages, reference
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -348,6 +350,11 @@ def test_every_public_name_stands_on_a_page_of_the_reference():
     described = {id(thing) for thing in entries.values()}
     missing = [f"{m}.{n}" for m, n, thing in public() if id(thing) not in described and f"{m}.{n}" not in entries]
     assert len(list(public())) > 300 and not missing, "give them a page in docs/reference.py"
+
+
+def test_derivations_of_losses_are_there():
+    assert set(reference.DERIVED) <= set(mc.losses.__all__)
+    assert set(reference.DERIVED.values()) <= set(mc.derivations.ALL)
 
 
 def test_what_is_described_has_a_docstring_that_says_what_it_is():
