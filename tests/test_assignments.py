@@ -191,21 +191,25 @@ def test_each_mistake_of_an_exercise_that_only_hidden_tests_have_is_failed_and_n
 def test_wrong_submissions_lose_the_points_of_their_mistake(path):
     """As in the whole cycle, without its kernels; and here students' own reports are made, too."""
     reference = course.read(path)
-    assert lost_here(reference) == {}
+    scopes, lost = run_here(reference.cells, {"__name__": "__main__"})
+    assert lost == {}
     for student, submission in wrong_submissions(path).items():
-        assert lost_here(replaced(reference, submission["answers"])) == submission["loses"], student
+        cells = replaced(reference, submission["answers"]).cells
+        first = next(i for i, cell in enumerate(cells) if identity(cell) in submission["answers"])
+        assert run_here(cells[first:], scopes[first])[1] == submission["loses"], student
 
 
-def lost_here(notebook):
-    """Test cells that fail when the cells run one after the other in this process, with their diagnoses."""
-    scope, lost = {"__name__": "__main__"}, {}
+def run_here(cells, scope):
+    """Runs cells in this process: the names before each cell, and the test cells that fail with their diagnoses."""
+    scopes, scope, lost = [], dict(scope), {}
     with untouched(), hidden_tests(), contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
-        for cell in notebook.cells:
+        for cell in cells:
+            scopes.append(dict(scope))
             try:
                 exec(cell.source if cell.cell_type == "code" else "", scope)
             except AssertionError as error:
                 lost[identity(cell)] = getattr(error, "diagnosis", repr(error))
-    return lost
+    return scopes, lost
 
 
 def hidden_tests():
