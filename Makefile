@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion docs course grade clean
+.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion docs claims course grade clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -43,6 +43,9 @@ verify: $(VENV)/.test  ## hold every loss against its closed form, differences a
 
 equations: $(VENV)/.test  ## count the displayed equations, and how many of them are executed
 	@$(ONE_THREAD) $(PY) -m notebooks.equations
+
+claims: $(VENV)/.test  ## run the check behind each claim of the article; writes docs/claims.md, fails if a verdict does not hold
+	@$(ONE_THREAD) $(PY) -m docs.claims $(ARGS)
 
 docs: $(VENV)/.docs  ## build the site of docs/, notebooks, derivations and API; a warning or a dead link is an error
 	@$(ONE_THREAD) $(PY) -m docs.build $(ARGS)
