@@ -6,8 +6,10 @@ student does to the tests is undone, and what a student's code does to its kerne
 
 import contextlib
 import copy
+import csv
 import importlib
 import io
+import json
 import os
 import re
 import sys
@@ -272,11 +274,54 @@ def source_of_ours(folder):
 def test_what_a_cell_does_to_its_kernel_costs_no_other_cell_its_points(room, tmp_path):
     path = source_of_ours(tmp_path)
     spoiled = replaced(course.read(path), {name: answer for name, (answer, _) in MISHAPS.items()})
-    hand_in(tmp_path / "in", "ada", spoiled, path.stem)
+    hand_in(tmp_path / "in", "eve", spoiled, path.stem)
     with untouched():
         grades, problems = course.grade(tmp_path / "in", [path], room, timeout=4)
     assert not problems
     lost = {grade.cell: grade.diagnosis for grade in grades if grade.points == 0}
     assert lost == {f"test_{name}": diagnosis for name, (_, diagnosis) in MISHAPS.items() if diagnosis}
-    done = nbformat.read(room / f"autograded/ada/{path.stem}/{path.stem}.ipynb", as_version=4)
+    done = nbformat.read(room / f"autograded/eve/{path.stem}/{path.stem}.ipynb", as_version=4)
     assert {name: cell.source for name, cell in answers(done).items()} == {n: a for n, (a, _) in MISHAPS.items()}
+
+
+def test_points_by_hand_and_files_that_cannot_be_read(room, tmp_path, monkeypatch, capsys):
+    path, folder = source_of_ours(tmp_path), tmp_path / "in"
+    hand_in(folder, "ada", course.read(path), path.stem)
+    (folder / "bob").mkdir()
+    (folder / "bob" / f"{path.stem}.ipynb").write_text("not a notebook")
+    monkeypatch.setattr(course, "sources", lambda names=(): [path])
+    rows = [
+        "student,assignment,cell,points,comment",
+        f"ada,{path.stem},why,3,Short but right",
+        f"ada,{path.stem},test_good,1,",
+    ]
+    (folder / "manual.csv").write_text("\n".join(rows))
+    with untouched():
+        assert course.main(["grade", str(folder), "--course", str(room)]) == 1, "bob's file cannot be read"
+    report = json.loads((room / "grades" / "grades.json").read_text())
+    (total,) = report["totals"]
+    of = 2 * len(MISHAPS)
+    assert (total["automatic"], total["of"], total["by_hand"], total["of_by_hand"]) == (of - 1, of, 3, 4)
+    assert total["waiting"] == 0
+    assert [entry["student"] for entry in report["not_graded"]] == ["bob"]
+    assert "**bob, a9_mishaps: not graded.**" in capsys.readouterr().out
+    assert "Short but right" in (room / f"feedback/ada/{path.stem}/{path.stem}.html").read_text()
+    waiting = csv.DictReader((room / "grades" / "to_grade.csv").open())
+    assert list(waiting) == []
+
+
+def test_students_are_known_by_folder_or_by_file_name(tmp_path):
+    (name,), stem = PATHS[:1], PATHS[0].stem
+    for file in (f"ada/{stem}.ipynb", f"bob/a1/{stem}-Copy1.ipynb", f"cy_{stem}.ipynb", "dee/notes.ipynb"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("{}")
+    (tmp_path / "ada/.ipynb_checkpoints").mkdir()
+    (tmp_path / f"ada/.ipynb_checkpoints/{stem}-checkpoint.ipynb").write_text("{}")
+    found = [(student, str(file.relative_to(tmp_path))) for student, _, file in course.submissions(tmp_path, [name])]
+    assert found == [("ada", f"ada/{stem}.ipynb"), ("bob", f"bob/a1/{stem}-Copy1.ipynb"), ("cy", f"cy_{stem}.ipynb")]
+
+
+def test_nothing_to_grade_is_said(tmp_path, capsys):
+    assert course.main(["grade", ""]) == course.main(["grade", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "make grade SUBMISSIONS=folder" in said and PATHS[0].stem in said

@@ -114,6 +114,16 @@ def settings(course=COURSE, timeout=CELL_TIMEOUT):
     return c
 
 
+CONFIG = """# For nbgrader's own commands, run in this folder.
+from pathlib import Path
+
+from notebooks.assignments.course import settings
+
+c = get_config()  # noqa: F821
+c.merge(settings(Path(__file__).parent))
+"""
+
+
 def api(course=COURSE, timeout=CELL_TIMEOUT):
     """nbgrader for a folder; what it logs is shown only where something goes wrong."""
     log = logging.getLogger("traitlets")
@@ -134,6 +144,8 @@ def enter():
 def release(paths, course=COURSE):
     """Writes sources with complete metadata and released notebooks into `course`; returns the released ones."""
     enter()
+    course.mkdir(parents=True, exist_ok=True)
+    (course / "nbgrader_config.py").write_text(CONFIG)
     nbgrader, released = api(course), []
     for path in paths:
         folder = course / "source" / path.stem
