@@ -464,3 +464,16 @@ def test_arrays_of_the_other_device_go_through_the_host(gpu, rng):
     loss = mc.nt_xent(a, z2, 0.5)
     assert_close(results[0]["loss"], float(loss), 1e-12)
     assert_close(whole(results, "g"), mc.grad(loss, a), 1e-12)
+
+
+@pytest.mark.parametrize("make", [simclr, moco])
+def test_methods_train_on_the_other_device(make, gpu):
+    def work(workers, device="gpu"):
+        method = make(workers).to(device).fit(images()[:30], epochs=2, progress=False)
+        assert method.device == device
+        return method.state_dict()
+
+    expected = work(parallel.Workers(), "cpu")
+    for found in parallel.simulate(2, work):
+        for name, a in expected.items():
+            assert_close(found[name], a, 1e-9, what=name)
