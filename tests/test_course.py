@@ -1,8 +1,11 @@
 """The contract of the grader: what a report holds and shows, and that no function of a learner breaks it."""
 
 import ast
+import builtins
 import cProfile
 import itertools
+import os
+import random
 import re
 import sys
 import threading
@@ -527,6 +530,68 @@ def test_an_endless_loop_ends_in_another_thread():
     thread.start()
     thread.join(10)
     assert reports and not reports[0].passed
+
+
+def puts_other_things_into_numpy(g, a, b):
+    np.exp, np.array = None, lambda *args: 7
+    return RIGHT(g, a, b)
+
+
+def puts_other_things_into_builtins(g, a, b):
+    vars(builtins).update(len=lambda x: 3, sum=None, isinstance=None)
+    return RIGHT(g, a, b)
+
+
+@pytest.mark.parametrize(
+    "function, words",
+    [(puts_other_things_into_numpy, "numpy.exp"), (puts_other_things_into_builtins, "builtins.len")],
+)
+def test_a_changed_module_is_reported_and_put_back(function, words):
+    report = check("mul_vjp", function)
+    assert not report.passed and words in str(report) and "changed " in report.tests[0].observed
+    assert check("mul_vjp", RIGHT).passed and np.exp(0) == 1 and len([1]) == 1
+
+
+def test_what_all_share_is_put_back(tmp_path):
+    """The folder, the limit of recursion, the standard output, and both global generators."""
+
+    def careless(g, a, b):
+        os.chdir(tmp_path)
+        sys.setrecursionlimit(60)
+        sys.stdout.close()
+        sys.stdout = None
+        random.seed(0)
+        return RIGHT(g, a, b)
+
+    before = os.getcwd(), sys.getrecursionlimit(), sys.stdout, random.getstate()
+    check("mul_vjp", careless)
+    assert (os.getcwd(), sys.getrecursionlimit(), sys.stdout, random.getstate()) == before
+    assert check("mul_vjp", RIGHT).passed
+
+
+def test_threads_that_were_left_running_end():
+    def leaves_a_thread(g, a, b):
+        def forever():
+            while True:
+                sum(range(100))
+
+        if a.size == 1:
+            threading.Thread(target=forever, daemon=True).start()
+        return RIGHT(g, a, b)
+
+    before = threading.active_count()
+    check("mul_vjp", leaves_a_thread)
+    deadline = time.perf_counter() + 5
+    while threading.active_count() > before and time.perf_counter() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+def test_a_sleep_ends():
+    start = time.perf_counter()
+    report = check(HASTY, lambda g, a, b: time.sleep(60))
+    assert time.perf_counter() - start < 20 and report.tests[0].observed == "not finished within 0.5 s"
+    assert check("mul_vjp", RIGHT).passed
 
 
 def test_an_endless_loop_on_some_inputs_leaves_the_tests_before_it():
