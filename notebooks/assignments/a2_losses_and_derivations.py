@@ -35,10 +35,13 @@
 # - Write functions in NumPy alone. They take and return plain arrays and numbers, and do not change their arguments.
 # - Below most functions stands `mc.course.check(...)`. Run it as often as you like. It shows which tests pass, the
 #   smallest input that fails, and often the name of the mistake. For a hint open a new cell and write, for example,
-#   `mc.course.check("nt_xent", nt_xent).hint(1)`; `hint(2)` and `hint(3)` say more.
+#   `mc.course.check("nt_xent", nt_xent).hint(1)`; `hint(2)` and `hint(3)` say more. Each row of the report belongs to a
+#   tier, T0 to T5. Where an exercise has several test cells, the tiers say which rows count for which points; rows that
+#   are marked *optional* count for none.
 # - Your answers are graded with other random numbers, and with tests of your own numbers that you do not see.
 # - **Predict** questions ask for a number before you run anything. Write an expression, such as `math.log(3) / 2`, or four
 #   digits. If you find out later that your guess was wrong, change it: what you hand in counts, not the first guess.
+# - Answer a question before you read on: the text below it often uses the answer.
 # - No part needs your code of another part. If one does not work, go on.
 #
 # All formulas that you need are here. Notebooks 00, 04, 06 and 07 tell the same story at length, with pictures.
@@ -206,7 +209,7 @@ hidden_a2.second_place(second_place)
 # ν has cancelled. A model puts $e^{g_m}$ in the place of $r_m$; the numbers $g_m$ are called **logits**. What comes out is
 # a softmax, and minus its logarithm at the partner is the **ranking loss**. It is *not* the binary loss of part 2.
 #
-# **Build** (7 points). Three losses of *one* anchor that all go by the name of cross-entropy. `scores` has shape (K,), with
+# **Build** (4 + 3 points). Three losses of *one* anchor that all go by the name of cross-entropy. `scores` has shape (K,), with
 # K ≥ 2: similarities of the anchor to its K candidates. Entry 0 is the partner, the others are negatives. The logits are
 # g = scores / temperature. Natural logarithms throughout. Return three numbers:
 #
@@ -214,8 +217,10 @@ hidden_a2.second_place(second_place)
 # 2. `binary`: K separate questions, added up: $-\log\sigma(g_0) - \sum_{m=1}^{K-1} \log\bigl(1 - \sigma(g_m)\bigr)$;
 # 3. `categorical`: one question with K answers, the ranking loss: $-\log\bigl(e^{g_0} / \sum_{m=0}^{K-1} e^{g_m}\bigr)$.
 #
-# Logits may be as large as ±800. Take the largest logit away from all of them before you call `exp`, as it cancels in
-# the quotient; or use `np.logaddexp.reduce(g)`, which is $\log \sum_m e^{g_m}$.
+# - *4 points:* the right values at usual scores.
+# - *3 points:* logits may be as large as ±800. Then a probability can be rounded to 0 or to 1, and its logarithm is lost.
+#   So stay with logarithms from the beginning: $-\log\frac{e^{g_0}}{\sum_m e^{g_m}} = \log\sum_m e^{g_m} - g_0$, and
+#   `np.logaddexp.reduce(g)` is $\log\sum_m e^{g_m}$ for numbers of any size.
 
 # %% nbgrader={"grade_id": "three_losses", "solution": true}
 def three_losses(scores, temperature):
@@ -228,11 +233,18 @@ def three_losses(scores, temperature):
     return two, binary, categorical
     ### END SOLUTION
 
-# %% nbgrader={"grade_id": "test_three_losses", "points": 7}
+# %% nbgrader={"grade_id": "test_three_losses-values", "points": 4}
 mc.course.check("cross_entropy_readings", three_losses)
 ### BEGIN HIDDEN TESTS
 import hidden_a2
 hidden_a2.three_losses(three_losses)
+### END HIDDEN TESTS
+
+# %% nbgrader={"grade_id": "test_three_losses-large_logits", "points": 3}
+# graded by the rows T4 of the report above
+### BEGIN HIDDEN TESTS
+import hidden_a2
+hidden_a2.three_losses_of_large_logits(three_losses)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_info_nce"}
@@ -247,7 +259,7 @@ hidden_a2.three_losses(three_losses)
 #
 # - *6 points:* the right value.
 # - *4 points:* temperatures down to 0.001, and arrays in float32, which ends at $e^{88.7}$. One row of logits can lie far
-#   below another.
+#   below another, so each row needs a log-sum-exp of its own: `np.logaddexp.reduce(logits, axis=1)`.
 
 # %% nbgrader={"grade_id": "info_nce", "solution": true}
 def info_nce(queries, keys, queue, temperature):
@@ -290,7 +302,7 @@ hidden_a2.info_nce_at_low_temperature(info_nce)
 # | 6 | The sum in this denominator runs over the negatives of view i, and over nothing else. |
 # | 7 | The loss of the batch is $\frac{1}{2N}\sum_{k=1}^{N}\bigl[\ell(2k-1, 2k) + \ell(2k, 2k-1)\bigr]$. |
 #
-# (2 + 3 + 3 points) Give each line one of these words, in the dictionary `audit`. A word may be used for several lines, or
+# (2 + 3 + 3 points.) Part 5 holds the formulas as they should be, so answer before you read on. Give each line one of these words, in the dictionary `audit`. A word may be used for several lines, or
 # for none.
 #
 # | word | meaning |
@@ -425,8 +437,8 @@ hidden_a2.collapse(collapse)
 # as one number.
 #
 # - *9 points:* the right value.
-# - *4 points:* temperatures down to 0.001, and float32. To leave the anchor out, give its logit the value −∞
-#   (`-np.inf`): then its exponential is exactly 0.
+# - *4 points:* temperatures down to 0.001, and float32. As before, stay with logarithms: a probability of $e^{-1000}$ is
+#   rounded to 0. To leave the anchor out, give its logit the value −∞ (`-np.inf`): its exponential is exactly 0.
 
 # %% nbgrader={"grade_id": "nt_xent", "solution": true}
 def nt_xent(z1, z2, temperature):
@@ -530,7 +542,8 @@ hidden_a2.new_length(new_length)
 # - *3 points:* what any such gradient obeys. It has no part along z, shrinks when a row is made longer, turns with space,
 #   and follows the views when they change places.
 # - *6 points:* the right numbers, which the tests compare with numerical derivatives.
-# - *3 points:* τ = 0.005, in float32 too.
+# - *3 points:* τ = 0.005, in float32 too. Here you need P itself, so take the largest logit of each row away before you
+#   call `exp`.
 
 # %% nbgrader={"grade_id": "nt_xent_gradient", "solution": true}
 def nt_xent_gradient(z1, z2, temperature):

@@ -16,7 +16,7 @@ def nt_xent(z1, z2, temperature):
         },
         "loses": {"test_nt_xent-values": "self-not-masked", "test_nt_xent-low_temperature": "self-not-masked"},
     },
-    # ------------------------------------------------------ 11 points: exponentials as they stand, in three functions
+    # ------------------------------------------------------ 14 points: exponentials as they stand, in four functions
     "naive-exponentials": {
         "answers": {
             "nce_loss": """
@@ -25,6 +25,14 @@ def nce_loss(scores, noise_scores, log_q, noise_log_q):
     h = 1 / (1 + np.exp(-(scores - log_q - np.log(nu))))
     noise_h = 1 / (1 + np.exp(-(noise_scores - noise_log_q - np.log(nu))))
     return (-np.log(h) - np.log(1 - noise_h).sum(axis=1)).mean()
+""",
+            "three_losses": """
+def three_losses(scores, temperature):
+    g = scores / temperature
+    sigma = lambda t: 1 / (1 + np.exp(-t))
+    two = -np.log(sigma(g[0] - g[1]))
+    binary = -np.log(sigma(g[0])) - np.log(1 - sigma(g[1:])).sum()
+    return two, binary, -np.log(np.exp(g[0]) / np.exp(g).sum())
 """,
             "info_nce": """
 def info_nce(queries, keys, queue, temperature):
@@ -49,6 +57,7 @@ def nt_xent_gradient(z1, z2, temperature):
         },
         "loses": {
             "test_nce_loss-large_scores": "naive-log",
+            "test_three_losses-large_logits": "naive-exp",
             "test_info_nce-low_temperature": "naive-exp",
             "test_nt_xent_gradient-low_temperature": "naive-exp",
         },
