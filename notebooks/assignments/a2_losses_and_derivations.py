@@ -30,8 +30,8 @@
 #
 # **How to work**
 #
-# - Replace `# YOUR CODE HERE` and `raise NotImplementedError()` by your answer. Keep the names, and leave the cells with
-#   tests as they are.
+# - Replace `# YOUR CODE HERE` and `raise NotImplementedError()` by your answer. Keep the names, and leave the cells
+#   with tests as they are.
 # - Write functions in NumPy alone. They take and return plain arrays and numbers, and do not change their arguments.
 # - Below most functions stands `mc.course.check(...)`. Run it as often as you like. It shows which tests pass, the
 #   smallest input that fails, and often the name of the mistake. For a hint open a new cell and write, for example,
@@ -39,8 +39,9 @@
 #   tier, T0 to T5. Where an exercise has several test cells, the tiers say which rows count for which points; rows that
 #   are marked *optional* count for none.
 # - Your answers are graded with other random numbers, and with tests of your own numbers that you do not see.
-# - **Predict** questions ask for a number before you run anything. Write an expression, such as `math.log(3) / 2`, or four
-#   digits. If you find out later that your guess was wrong, change it: what you hand in counts, not the first guess.
+# - **Predict** questions ask for a number before you run anything. Write an expression, such as `math.log(3) / 2`, or
+#   four digits. If you find out later that your guess was wrong, change it: what you hand in counts, not the first
+#   guess.
 # - Answer a question before you read on: the text below it often uses the answer.
 # - No part needs your code of another part. If one does not work, go on.
 #
@@ -79,13 +80,13 @@ hidden_a2.shrinks(shrinks)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_cosine_gradient"}
-# **Build** (5 + 3 points). The gradient of s in both vectors. Work it out on paper first: u stands in the numerator of s
-# and, through its length, in the denominator, so there are two terms. You can write the result with the unit vectors
+# **Build** (5 + 3 points). The gradient of s in both vectors. Work it out on paper first: u stands in the numerator of
+# s and, through its length, in the denominator, so there are two terms. You can write the result with the unit vectors
 # $\hat u = u/\lVert u\rVert$ and $\hat v = v/\lVert v\rVert$.
 #
 # - *5 points:* right for vectors of any length that are not zero.
-# - *3 points:* if one of the two vectors is zero, both gradients are zeros. Add no small number to a length anywhere: it
-#   would make the gradient of short vectors wrong.
+# - *3 points:* if one of the two vectors is zero, both gradients are zeros. Add no small number to a length anywhere:
+#   it would make the gradient of short vectors wrong.
 
 # %% nbgrader={"grade_id": "cosine_gradient", "solution": true}
 def cosine_gradient(u, v):
@@ -116,8 +117,8 @@ hidden_a2.cosine_gradient_of_zeros(cosine_gradient)
 # %% [markdown] nbgrader={"grade_id": "ask_posterior"}
 # ## 2 · Data or noise: the binary loss
 #
-# Noise-contrastive estimation learns by asking of a point x: *is it data or noise?* Data have the density p(x). For each
-# data point there are ν noise points, with the density q(x). Bayes' rule gives the probability that x is data:
+# Noise-contrastive estimation learns by asking of a point x: *is it data or noise?* Data have the density p(x). For
+# each data point there are ν noise points, with the density q(x). Bayes' rule gives the probability that x is data:
 #
 # $$h(x) = \frac{p(x)}{p(x) + \nu\, q(x)} = \sigma\bigl(\log p(x) - \log(\nu\, q(x))\bigr),
 # \qquad \sigma(t) = \frac{1}{1 + e^{-t}}.$$
@@ -146,12 +147,13 @@ hidden_a2.posterior(posterior)
 # $$L = \frac1N \sum_{i=1}^N \Bigl[ -\log h(x_i) - \sum_{j=1}^{\nu} \log\bigl(1 - h(x_{ij})\bigr) \Bigr].$$
 #
 # The arguments, in order: `scores`, shape (N,), of the data points; `noise_scores`, shape (N, ν), of the noise points;
-# `log_q`, shape (N,), and `noise_log_q`, shape (N, ν): log q at these points. ν is not an argument: read it off a shape.
+# `log_q`, shape (N,), and `noise_log_q`, shape (N, ν): log q at these points. ν is not an argument: read it off a
+# shape.
 #
 # - *8 points:* the right value at usual scores.
 # - *4 points:* scores may be ±800, and a loss as small as $e^{-40}$ keeps its digits. The identities
-#   $-\log\sigma(t) = \log(1 + e^{-t})$ and $1 - \sigma(t) = \sigma(-t)$ help, and so does `np.logaddexp(a, b)`, which is
-#   $\log(e^a + e^b)$ for numbers of any size.
+#   $-\log\sigma(t) = \log(1 + e^{-t})$ and $1 - \sigma(t) = \sigma(-t)$ help, and so does `np.logaddexp(a, b)`, which
+#   is $\log(e^a + e^b)$ for numbers of any size.
 
 # %% nbgrader={"grade_id": "nce_loss", "solution": true}
 def nce_loss(scores, noise_scores, log_q, noise_log_q):
@@ -206,21 +208,22 @@ hidden_a2.second_place(second_place)
 #
 # $$P(j \mid \text{exactly one}) = \frac{r_j/\nu}{\sum_{m=1}^K r_m/\nu} = \frac{r_j}{\sum_{m=1}^K r_m}.$$
 #
-# ν has cancelled. A model puts $e^{g_m}$ in the place of $r_m$; the numbers $g_m$ are called **logits**. What comes out is
-# a softmax, and minus its logarithm at the partner is the **ranking loss**. It is *not* the binary loss of part 2.
+# ν has cancelled. A model puts $e^{g_m}$ in the place of $r_m$; the numbers $g_m$ are called **logits**. What comes out
+# is a softmax, and minus its logarithm at the partner is the **ranking loss**. It is *not* the binary loss of part 2.
 #
-# **Build** (4 + 3 points). Three losses of *one* anchor that all go by the name of cross-entropy. `scores` has shape (K,), with
-# K ≥ 2: similarities of the anchor to its K candidates. Entry 0 is the partner, the others are negatives. The logits are
-# g = scores / temperature. Natural logarithms throughout. Return three numbers:
+# **Build** (4 + 3 points). Three losses of *one* anchor that all go by the name of cross-entropy. `scores` has shape
+# (K,), with K ≥ 2: similarities of the anchor to its K candidates. Entry 0 is the partner, the others are negatives.
+# The logits are g = scores / temperature. Natural logarithms throughout. Return three numbers:
 #
 # 1. `two`: the partner and the *first* negative alone, one question with two answers: $-\log\sigma(g_0 - g_1)$;
 # 2. `binary`: K separate questions, added up: $-\log\sigma(g_0) - \sum_{m=1}^{K-1} \log\bigl(1 - \sigma(g_m)\bigr)$;
-# 3. `categorical`: one question with K answers, the ranking loss: $-\log\bigl(e^{g_0} / \sum_{m=0}^{K-1} e^{g_m}\bigr)$.
+# 3. `categorical`: one question with K answers, the ranking loss:
+#    $-\log\bigl(e^{g_0} / \sum_{m=0}^{K-1} e^{g_m}\bigr)$.
 #
 # - *4 points:* the right values at usual scores.
-# - *3 points:* logits may be as large as ±800. Then a probability can be rounded to 0 or to 1, and its logarithm is lost.
-#   So stay with logarithms from the beginning: $-\log\frac{e^{g_0}}{\sum_m e^{g_m}} = \log\sum_m e^{g_m} - g_0$, and
-#   `np.logaddexp.reduce(g)` is $\log\sum_m e^{g_m}$ for numbers of any size.
+# - *3 points:* logits may be as large as ±800. Then a probability can be rounded to 0 or to 1, and its logarithm is
+#   lost. So stay with logarithms from the beginning: $-\log\frac{e^{g_0}}{\sum_m e^{g_m}} = \log\sum_m e^{g_m} - g_0$,
+#   and `np.logaddexp.reduce(g)` is $\log\sum_m e^{g_m}$ for numbers of any size.
 
 # %% nbgrader={"grade_id": "three_losses", "solution": true}
 def three_losses(scores, temperature):
@@ -248,8 +251,8 @@ hidden_a2.three_losses_of_large_logits(three_losses)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_info_nce"}
-# **Build** (6 + 4 points). The ranking loss of a whole batch is called **InfoNCE**. `queries` and `keys` have shape (N, d):
-# key i is the partner of query i. `queue` has shape (M, d): M more candidates, which belong to nobody; M may be 0.
+# **Build** (6 + 4 points). The ranking loss of a whole batch is called **InfoNCE**. `queries` and `keys` have shape (N,
+# d): key i is the partner of query i. `queue` has shape (M, d): M more candidates, which belong to nobody; M may be 0.
 #
 # - Every query has the same N + M candidates: all keys and all rows of the queue.
 # - The logit of a query and a candidate is their cosine divided by `temperature`. No row is zero.
@@ -258,8 +261,8 @@ hidden_a2.three_losses_of_large_logits(three_losses)
 # So the logits are a matrix of N rows and N + M columns, one row for each query.
 #
 # - *6 points:* the right value.
-# - *4 points:* temperatures down to 0.001, and arrays in float32, which ends at $e^{88.7}$. One row of logits can lie far
-#   below another, so each row needs a log-sum-exp of its own: `np.logaddexp.reduce(logits, axis=1)`.
+# - *4 points:* temperatures down to 0.001, and arrays in float32, which ends at $e^{88.7}$. One row of logits can lie
+#   far below another, so each row needs a log-sum-exp of its own: `np.logaddexp.reduce(logits, axis=1)`.
 
 # %% nbgrader={"grade_id": "info_nce", "solution": true}
 def info_nce(queries, keys, queue, temperature):
@@ -288,9 +291,9 @@ hidden_a2.info_nce_at_low_temperature(info_nce)
 # %% [markdown] nbgrader={"grade_id": "ask_audit"}
 # ## 4 · An article to mend
 #
-# An introductory article derives NT-Xent from the binary loss. Here are seven lines of it, in our words and letters. There
-# are N images and two views of each, so there are **2N views**; the views of image k have the numbers 2k − 1 and 2k.
-# Some lines are right. Each of the others has exactly one mistake.
+# An introductory article derives NT-Xent from the binary loss. Here are seven lines of it, in our words and letters.
+# There are N images and two views of each, so there are **2N views**; the views of image k have the numbers 2k − 1 and
+# 2k. Some lines are right. Each of the others has exactly one mistake.
 #
 # | line | what the article says |
 # |---|---|
@@ -302,8 +305,8 @@ hidden_a2.info_nce_at_low_temperature(info_nce)
 # | 6 | The sum in this denominator runs over the negatives of view i, and over nothing else. |
 # | 7 | The loss of the batch is $\frac{1}{2N}\sum_{k=1}^{N}\bigl[\ell(2k-1, 2k) + \ell(2k, 2k-1)\bigr]$. |
 #
-# (2 + 3 + 3 points.) Part 5 holds the formulas as they should be, so answer before you read on. Give each line one of these words, in the dictionary `audit`. A word may be used for several lines, or
-# for none.
+# (2 + 3 + 3 points.) Part 5 holds the formulas as they should be, so answer before you read on. Give each line one of
+# these words, in the dictionary `audit`. A word may be used for several lines, or for none.
 #
 # | word | meaning |
 # |---|---|
@@ -347,10 +350,10 @@ hidden_a2.audit_of_sum(audit)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_counterexample"}
-# **Show it** (4 points). Who says that a formula is wrong should show it by a number. A minus log of a probability is never
-# negative. The next cell computes lines 5 and 7 to the letter. Find a batch for which that "loss" is **negative**: an array
-# `views` of shape (2N, d), with N ≥ 2 and no row of zeros, in which the views of an image stand side by side (rows 0 and
-# 1 are image 1, rows 2 and 3 are image 2, …), and a number `tau` between 0.05 and 2.
+# **Show it** (4 points). Who says that a formula is wrong should show it by a number. A minus log of a probability is
+# never negative. The next cell computes lines 5 and 7 to the letter. Find a batch for which that "loss" is
+# **negative**: an array `views` of shape (2N, d), with N ≥ 2 and no row of zeros, in which the views of an image stand
+# side by side (rows 0 and 1 are image 1, rows 2 and 3 are image 2, …), and a number `tau` between 0.05 and 2.
 #
 # (Work it by hand for two images: over which rows does the sum of view 3 run?)
 
@@ -386,9 +389,9 @@ hidden_a2.counterexample(views, tau)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_without_partner"}
-# **Predict** (2 points). Now take line 6 by its word, and leave the partner out of the sum, which otherwise runs over all 2N
-# views except the anchor. There are N = 2 images; the two views of an image are equal, vectors of different images are
-# orthogonal, and τ = 0.5. What is the loss of each view? Write it as `without_partner`; `math.exp(...)` and
+# **Predict** (2 points). Now take line 6 by its word, and leave the partner out of the sum, which otherwise runs over
+# all 2N views except the anchor. There are N = 2 images; the two views of an image are equal, vectors of different
+# images are orthogonal, and τ = 0.5. What is the loss of each view? Write it as `without_partner`; `math.exp(...)` and
 # `math.log(...)` are allowed. (This is a loss in its own right, the *decoupled* one, but it is not NT-Xent.)
 
 # %% nbgrader={"grade_id": "without_partner", "solution": true}
@@ -416,8 +419,8 @@ hidden_a2.without_partner(without_partner)
 #
 # Each view is the anchor once. It has 2N − 1 candidates: 1 partner and 2N − 2 negatives. It is not its own candidate.
 #
-# **Predict** (2 points). A network maps all N = 128 images of a batch, in both views, to one and the same vector. What is
-# the loss? Write it as `collapse`; `math.log(...)` is allowed.
+# **Predict** (2 points). A network maps all N = 128 images of a batch, in both views, to one and the same vector. What
+# is the loss? Write it as `collapse`; `math.log(...)` is allowed.
 
 # %% nbgrader={"grade_id": "collapse", "solution": true}
 # collapse = a number
@@ -433,12 +436,12 @@ hidden_a2.collapse(collapse)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_nt_xent"}
-# **Build** (9 + 4 points). `z1` and `z2` have shape (N, d): row i of both comes from image i, and no row is zero. Return L
-# as one number.
+# **Build** (9 + 4 points). `z1` and `z2` have shape (N, d): row i of both comes from image i, and no row is zero.
+# Return L as one number.
 #
 # - *9 points:* the right value.
-# - *4 points:* temperatures down to 0.001, and float32. As before, stay with logarithms: a probability of $e^{-1000}$ is
-#   rounded to 0. To leave the anchor out, give its logit the value −∞ (`-np.inf`): its exponential is exactly 0.
+# - *4 points:* temperatures down to 0.001, and float32. As before, stay with logarithms: a probability of $e^{-1000}$
+#   is rounded to 0. To leave the anchor out, give its logit the value −∞ (`-np.inf`): its exponential is exactly 0.
 
 # %% nbgrader={"grade_id": "nt_xent", "solution": true}
 def nt_xent(z1, z2, temperature):
@@ -470,8 +473,8 @@ hidden_a2.nt_xent_at_low_temperature(nt_xent)
 # %% [markdown] nbgrader={"grade_id": "ask_derive_gradient"}
 # ## 6 · Its gradient on paper
 #
-# (14 points, graded by a person.) Derive the gradient of L with respect to one row $z_i$. Use these letters; all matrices
-# have 2N rows and 2N columns:
+# (14 points, graded by a person.) Derive the gradient of L with respect to one row $z_i$. Use these letters; all
+# matrices have 2N rows and 2N columns:
 #
 # | letter | what it is |
 # |---|---|
@@ -490,24 +493,24 @@ hidden_a2.nt_xent_at_low_temperature(nt_xent)
 # | e. Put c and d together. Read two facts off the result: the value of $z_i \cdot \partial L/\partial z_i$, and what happens to the gradient when all rows are made ten times longer. | 2 |
 
 # %% [markdown] nbgrader={"grade_id": "derive_gradient", "solution": true, "points": 14}
-# **a.** With the logits $x_{ik} = s_{ik}/\tau$, $\ell_i = \log\sum_{m\ne i} e^{x_{im}} - x_{i\,j(i)}$. The derivative of the
-# first term in $x_{ik}$ is $e^{x_{ik}}/\sum_{m\ne i} e^{x_{im}} = P_{ik}$; that of the second is 1 at k = j(i) and 0
-# elsewhere, which is $Y_{ik}$. So it is $P_{ik} - Y_{ik}$, and $x_{ii}$ does not occur: 0.
+# **a.** With the logits $x_{ik} = s_{ik}/\tau$, $\ell_i = \log\sum_{m\ne i} e^{x_{im}} - x_{i\,j(i)}$. The derivative
+# of the first term in $x_{ik}$ is $e^{x_{ik}}/\sum_{m\ne i} e^{x_{im}} = P_{ik}$; that of the second is 1 at k = j(i)
+# and 0 elsewhere, which is $Y_{ik}$. So it is $P_{ik} - Y_{ik}$, and $x_{ii}$ does not occur: 0.
 #
-# **b.** $L$ is the mean of 2N losses (factor 1/(2N)), the logit is $s_{ik}/\tau$ (factor 1/τ), and entry (i, k) occurs in
-# $\ell_i$ alone. So $G_{ik} = (P_{ik} - Y_{ik})/(2N\tau)$.
+# **b.** $L$ is the mean of 2N losses (factor 1/(2N)), the logit is $s_{ik}/\tau$ (factor 1/τ), and entry (i, k) occurs
+# in $\ell_i$ alone. So $G_{ik} = (P_{ik} - Y_{ik})/(2N\tau)$.
 #
-# **c.** $s_{ik} = u_i\cdot u_k$, and $s_{ki} = u_k\cdot u_i$. So $u_i$ occurs in row i, each entry with the derivative $u_k$,
-# and in column i, again with $u_k$: $\partial L/\partial u_i = \sum_k (G_{ik} + G_{ki})\,u_k$, or $(G + G^{\mathsf T})U$.
-# The row is the part of i as an anchor; the column is its part as a candidate of all others.
+# **c.** $s_{ik} = u_i\cdot u_k$, and $s_{ki} = u_k\cdot u_i$. So $u_i$ occurs in row i, each entry with the derivative
+# $u_k$, and in column i, again with $u_k$: $\partial L/\partial u_i = \sum_k (G_{ik} + G_{ki})\,u_k$, or
+# $(G + G^{\mathsf T})U$. The row is the part of i as an anchor; the column is its part as a candidate of all others.
 #
 # **d.** $d\lVert z\rVert = z\cdot dz/\lVert z\rVert = u\cdot dz$. So
 # $du = dz/\lVert z\rVert - z\,d\lVert z\rVert/\lVert z\rVert^2 = (dz - u\,(u\cdot dz))/\lVert z\rVert$.
 #
 # **e.** The matrix of d is symmetric, so
 # $\partial L/\partial z_i = (I - u_iu_i^{\mathsf T})\sum_k (G_{ik} + G_{ki})u_k/\lVert z_i\rVert$. As
-# $(I - u_iu_i^{\mathsf T})z_i = 0$, the product $z_i\cdot\partial L/\partial z_i$ is 0. Ten times longer rows leave u, and
-# so G, as they are, and divide by ten times the length: a tenth of the gradient.
+# $(I - u_iu_i^{\mathsf T})z_i = 0$, the product $z_i\cdot\partial L/\partial z_i$ is 0. Ten times longer rows leave u,
+# and so G, as they are, and divide by ten times the length: a tenth of the gradient.
 
 # %% [markdown] nbgrader={"grade_id": "ask_new_length"}
 # ## 7 · Its gradient in code
@@ -519,8 +522,8 @@ hidden_a2.nt_xent_at_low_temperature(nt_xent)
 # \frac{\partial L}{\partial z_i} = \frac{1}{\lVert z_i\rVert}\,(I - u_i u_i^{\mathsf T})\,
 # \Bigl(\frac{\partial L}{\partial U}\Bigr)_i .$$
 #
-# **Predict** (2 points). A row z has length 5. One step of plain descent on the z themselves replaces z by z − η ∂L/∂z, and
-# η is such that η ∂L/∂z has length 1. How long is the new row? Write the number as `new_length`.
+# **Predict** (2 points). A row z has length 5. One step of plain descent on the z themselves replaces z by z − η ∂L/∂z,
+# and η is such that η ∂L/∂z has length 1. How long is the new row? Write the number as `new_length`.
 
 # %% nbgrader={"grade_id": "new_length", "solution": true}
 # new_length = a number
@@ -536,11 +539,11 @@ hidden_a2.new_length(new_length)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_nt_xent_gradient"}
-# **Build** (3 + 6 + 3 points). The gradient of L in both arguments, with respect to the rows as they are given, before they
-# are divided by their lengths.
+# **Build** (3 + 6 + 3 points). The gradient of L in both arguments, with respect to the rows as they are given, before
+# they are divided by their lengths.
 #
-# - *3 points:* what any such gradient obeys. It has no part along z, shrinks when a row is made longer, turns with space,
-#   and follows the views when they change places.
+# - *3 points:* what any such gradient obeys. It has no part along z, shrinks when a row is made longer, turns with
+#   space, and follows the views when they change places.
 # - *6 points:* the right numbers, which the tests compare with numerical derivatives.
 # - *3 points:* τ = 0.005, in float32 too. Here you need P itself, so take the largest logit of each row away before you
 #   call `exp`.

@@ -14,8 +14,8 @@
 # %% [markdown] nbgrader={"grade_id": "introduction"}
 # # Assignment 3 · Encoders and SimCLR
 #
-# You write the gradient of a convolution, the views, and the training loop of SimCLR. Then you judge what an encoder has
-# learned without labels, fairly: beside raw pixels and beside the same encoder before training.
+# You write the gradient of a convolution, the views, and the training loop of SimCLR. Then you judge what an encoder
+# has learned without labels, fairly: beside raw pixels and beside the same encoder before training.
 #
 # | part | minutes | points |
 # |---|---|---|
@@ -28,16 +28,20 @@
 #
 # **How to work**
 #
-# - Replace `# YOUR CODE HERE` and `raise NotImplementedError()` by your answer. Keep the names, and leave the cells with
-#   tests as they are.
+# - Replace `# YOUR CODE HERE` and `raise NotImplementedError()` by your answer. Keep the names, and leave the cells
+#   with tests as they are.
 # - Functions take plain NumPy arrays and numbers, and do not change them. Only part 3 uses `minicl`; everything else is
 #   NumPy alone.
 # - Below most functions stands `mc.course.check(...)`. Run it as often as you like. It shows which tests pass, the
 #   smallest input that fails, and often the name of the mistake. For a hint open a new cell and write, for example,
-#   `mc.course.check("knn", knn).hint(1)`; `hint(2)` and `hint(3)` say more.
+#   `mc.course.check("knn", knn).hint(1)`; `hint(2)` and `hint(3)` say more. Each row of the report belongs to a tier,
+#   T0 to T5. Where an exercise has several test cells, the cell says which rows count for which points; rows that are
+#   marked *optional* count for none.
 # - Your answers are graded with other random numbers, and with tests of your own numbers that you do not see.
-# - **Predict** questions ask for a number before you run anything. Write an expression, such as `math.log(3) / 2`, or four
-#   digits. If you find out later that your guess was wrong, change it: what you hand in counts, not the first guess.
+# - **Predict** questions ask for a number before you run anything. Write an expression, such as `math.log(3) / 2`, or
+#   four digits. If you find out later that your guess was wrong, change it: what you hand in counts, not the first
+#   guess.
+# - Answer a question before you read on: the text below it often uses the answer.
 # - No part needs your code of another part. If one does not work, go on.
 #
 # The whole notebook runs in less than a minute on one core. All that you need stands here; notebooks 09, 10 and 11 tell
@@ -63,8 +67,8 @@ import minicl as mc
 #
 # There is no padding: each window lies inside the image, so some last rows and columns may lie in no window.
 #
-# **Predict** (2 points). x has shape (2, 9, 8, 3), w has shape (3, 3, 3, 5), and the stride is 2. Which shape has y? Write
-# a tuple of four numbers as `shape`.
+# **Predict** (2 points). x has shape (2, 9, 8, 3), w has shape (3, 3, 3, 5), and the stride is 2. Which shape has y?
+# Write a tuple of four numbers as `shape`.
 
 # %% nbgrader={"grade_id": "shape", "solution": true}
 # shape = four numbers in brackets
@@ -85,7 +89,7 @@ hidden_a3.shape(shape)
 
 # %% nbgrader={"grade_id": "conv"}
 def pixels(i, j, places, stride):
-    """An index for images: where entry (i, j) of all windows stands. `places` is how many windows there are: (down, across)."""
+    """An index for images: where entry (i, j) of all windows stands; `places` counts the windows, (down, across)."""
     down, across = places
     return (
         slice(None),
@@ -114,9 +118,10 @@ print(conv(np.ones((1, 5, 5, 1)), np.ones((3, 3, 1, 1)), 2)[0, :, :, 0])
 # - *7 points:* `dx`, of the shape of x. A pixel that lies in several windows gets something from each of them.
 # - *5 points:* `dw`, of the shape of w. A weight is used for all images and all places.
 #
-# The convolution is linear in x, so its gradient is the same sum read backwards. You can go through the formula of y and ask:
-# in which products does this pixel stand, and beside which weight? Or take the line `y += x[there] @ w[i, j]`, which
-# picks pixels, multiplies and adds up, and undo it. `pixels` and `conv` may be used. No loop over images or places is needed.
+# The convolution is linear in x, so its gradient is the same sum read backwards. You can go through the formula of y
+# and ask: in which products does this pixel stand, and beside which weight? Or take the line `y += x[there] @ w[i, j]`,
+# which picks pixels, multiplies and adds up, and undo it. `pixels` and `conv` may be used. No loop over images or
+# places is needed.
 
 # %% nbgrader={"grade_id": "conv_vjp", "solution": true}
 def conv_vjp(g, x, w, stride):
@@ -146,18 +151,19 @@ hidden_a3.conv_dw(conv_vjp)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_is_adjoint"}
-# **A test that needs no right answer** (6 points). Let `forward` be any linear function, from arrays x of one shape to arrays
-# y of another, and let `backward` take gradients g, of the shape of y, back to the shape of x. Then backward is right
-# exactly if, for **all** x and g,
+# **A test that needs no right answer** (6 points). Let `forward` be any linear function, from arrays x of one shape to
+# arrays y of another, and let `backward` take gradients g, of the shape of y, back to the shape of x. Then backward is
+# right exactly if, for **all** x and g,
 #
 # $$\langle \mathrm{forward}(x),\, g\rangle = \langle x,\, \mathrm{backward}(g)\rangle,$$
 #
 # where ⟨a, b⟩ is the sum of the products of all entries. (Backward is then called the *adjoint* of forward.)
 #
-# Write this test as a function that returns True or False. Nobody can try all x and g, so draw both at random, from `rng`
-# (`rng.standard_normal(shape)`). It is graded by what it says of right and of wrong backward functions. All numbers are
-# float64, and two sums that are equal on paper can differ in their last digits; also, forward may make its arguments a
-# billion times smaller or larger. So compare *relative* to the size of the numbers: ten correct digits are enough.
+# Write this test as a function that returns True or False. Nobody can try all x and g, so draw both at random, from
+# `rng` (`rng.standard_normal(shape)`). It is graded by what it says of right and of wrong backward functions. All
+# numbers are float64, and two sums that are equal on paper can differ in their last digits; also, forward may make its
+# arguments a billion times smaller or larger. So compare *relative* to the size of the numbers: ten correct digits are
+# enough.
 
 # %% nbgrader={"grade_id": "is_adjoint", "solution": true}
 def is_adjoint(forward, backward, x_shape, rng):
@@ -205,8 +211,8 @@ hidden_a3.chance(chance)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_two_views"}
-# **Build** (8 points). `images` has shape (N, H, W, C). `augment(images, rng)` returns new images of the same shape, each
-# changed by random numbers of its own, which it draws from the NumPy generator rng. Return two views of the batch:
+# **Build** (8 points). `images` has shape (N, H, W, C). `augment(images, rng)` returns new images of the same shape,
+# each changed by random numbers of its own, which it draws from the NumPy generator rng. Return two views of the batch:
 #
 # - row i of both comes from image i, and is that image augmented *once*;
 # - the two views of an image are changed by different random numbers;
@@ -229,11 +235,11 @@ hidden_a3.two_views(two_views)
 # %% [markdown] nbgrader={"grade_id": "ask_thrown_away"}
 # ## 3 · The loop
 #
-# An **encoder** maps an image to a vector h, a **projection head** maps h to z, and the loss (NT-Xent) looks at z. After
-# training one keeps the encoder and h; the head is thrown away.
+# An **encoder** maps an image to a vector h, a **projection head** maps h to z, and the loss (NT-Xent) looks at z.
+# After training one keeps the encoder and h; the head is thrown away.
 #
-# **Predict** (2 points). A layer from a to b numbers has a·b weights and b biases. The encoder has the layers 64 → 256 →
-# 128, and the head 128 → 128 → 64. How many trained numbers are thrown away? Write the number as `thrown_away`.
+# **Predict** (2 points). A layer from a to b numbers has a·b weights and b biases. The encoder has the layers 64 → 256
+# → 128, and the head 128 → 128 → 64. How many trained numbers are thrown away? Write the number as `thrown_away`.
 
 # %% nbgrader={"grade_id": "thrown_away", "solution": true}
 # thrown_away = a number
@@ -262,8 +268,8 @@ hidden_a3.thrown_away(thrown_away)
 # | `mc.grad(loss, parameters)` | the gradients of the loss, one for each of the parameters |
 # | `optimizer.step(gradients)` | changes the parameters, downhill |
 #
-# Each of the `steps` steps draws a batch, then its two views, both with the same generator `rng`, and in this order.
-# It computes the loss, and takes one step with **all** parameters of encoder and head. Return the losses of all steps, a
+# Each of the `steps` steps draws a batch, then its two views, both with the same generator `rng`, and in this order. It
+# computes the loss, and takes one step with **all** parameters of encoder and head. Return the losses of all steps, a
 # list of plain numbers: `float(loss)`. (A list of Tensors would keep everything from which they were computed.)
 #
 # - *4 points:* the first loss, which is that of the network as it was given to you.
@@ -290,9 +296,9 @@ def train(encoder, head, images, view, steps, batch_size, temperature, lr, rng):
     ### END SOLUTION
 
 # %% [markdown] nbgrader={"grade_id": "say_digits"}
-# The data: 1797 handwritten digits of 8 × 8 pixels; a quarter of them is kept for the test. A view is a small turn, shift
-# and zoom, another brightness, and noise. The next cell trains for 30 steps with your loop. The loss begins near log 127,
-# where all candidates look alike, and should fall by about one.
+# The data: 1797 handwritten digits of 8 × 8 pixels; a quarter of them is kept for the test. A view is a small turn,
+# shift and zoom, another brightness, and noise. The next cell trains for 30 steps with your loop. The loss begins near
+# log 127, where all candidates look alike, and should fall by about one.
 
 # %% nbgrader={"grade_id": "digits"}
 digits, test_digits = mc.data.digits("train"), mc.data.digits("test")
@@ -330,8 +336,9 @@ hidden_a3.train_steps(train)
 #
 # A test that finds something in **random labels** is broken. So try it on them first.
 #
-# **Predict** (2 points). 5000 images have random labels, ten classes, each equally likely. Each image takes the label of its
-# nearest *other* image. Which share of the images gets its own label, on average? Write the number as `random_labels`.
+# **Predict** (2 points). 5000 images have random labels, ten classes, each equally likely. Each image takes the label
+# of its nearest *other* image. Which share of the images gets its own label, on average? Write the number as
+# `random_labels`.
 
 # %% nbgrader={"grade_id": "random_labels", "solution": true}
 # random_labels = a number
@@ -347,10 +354,11 @@ hidden_a3.random_labels(random_labels)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_knn"}
-# **Build** (8 points). Nearest neighbours. `features` has shape (N, d), with no row of zeros, and `labels` holds N whole
-# numbers. For each row find the k *other* rows with the largest cosine similarity; of equally similar rows take those with
-# the smaller index (a stable sort of the negative similarities does that: `np.argsort(-s, axis=1, kind="stable")`). Return
-# for each row the label that most of these k have; if several labels are equally frequent, the smallest of them.
+# **Build** (8 points). Nearest neighbours. `features` has shape (N, d), with no row of zeros, and `labels` holds N
+# whole numbers. For each row find the k *other* rows with the largest cosine similarity; of equally similar rows take
+# those with the smaller index (a stable sort of the negative similarities does that:
+# `np.argsort(-s, axis=1, kind="stable")`). Return for each row the label that most of these k have; if several labels
+# are equally frequent, the smallest of them.
 
 # %% nbgrader={"grade_id": "knn", "solution": true}
 def knn(features, labels, k):
@@ -375,16 +383,17 @@ hidden_a3.knn(knn)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_linear_probe"}
-# **Build** (8 + 3 points). A linear probe in closed form. `train_x` has shape (N, d), `train_y` holds N labels (any whole
-# numbers, such as 3 and 8), `test_x` has shape (M, d). Let T, of shape (N, classes), be 1 where an example has the class
-# and 0 elsewhere. Find weights W, of shape (d, classes), and biases b that make
+# **Build** (8 + 3 points). A linear probe in closed form. `train_x` has shape (N, d), `train_y` holds N labels (any
+# whole numbers, such as 3 and 8), `test_x` has shape (M, d). Let T, of shape (N, classes), be 1 where an example has
+# the class and 0 elsewhere. Find weights W, of shape (d, classes), and biases b that make
 #
 # $$\sum_{i=1}^{N} \lVert x_i W + b - T_i\rVert^2 + \mathrm{ridge}\cdot\lVert W\rVert^2$$
 #
-# smallest: a sum over the examples, and no penalty on b. Return for each test row the label with the largest score xW + b.
+# smallest: a sum over the examples, and no penalty on b. Return for each test row the label with the largest score xW +
+# b.
 #
-# The bias takes care of itself if you centre: take the mean of the *training* rows away from all x, and the mean of T away
-# from T. Then W solves $(X^{\mathsf T}X + \mathrm{ridge}\cdot I)\,W = X^{\mathsf T}T$ with the centred X and T
+# The bias takes care of itself if you centre: take the mean of the *training* rows away from all x, and the mean of T
+# away from T. Then W solves $(X^{\mathsf T}X + \mathrm{ridge}\cdot I)\,W = X^{\mathsf T}T$ with the centred X and T
 # (`np.linalg.solve`), and the score of a test row is (x − mean of the training rows) W + mean of T.
 #
 # - *8 points:* right labels.
@@ -418,8 +427,8 @@ hidden_a3.linear_probe_with_many_features(linear_probe)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_accuracies"}
-# **Beside honest baselines** (10 points). A number alone says little. The next cell trains three encoders with SimCLR, from
-# three seeds, for 6 epochs each (a few seconds), and keeps the same encoders as they were before training.
+# **Beside honest baselines** (10 points). A number alone says little. The next cell trains three encoders with SimCLR,
+# from three seeds, for 6 epochs each (a few seconds), and keeps the same encoders as they were before training.
 #
 # | for each seed 0, 1, 2 | what it is |
 # |---|---|
@@ -484,11 +493,11 @@ hidden_a3.accuracies(accuracies, untrained, trained, few)
 # A vector of 128 numbers cannot be drawn, so one draws its shadow on a plane: the two **principal components**, the
 # directions in which the features vary most. How much of the features does such a picture show?
 #
-# **Build** (6 points). `x` has shape (n, d): n points, one a row. Take the mean of the points away. Then the *variance* along a
-# direction is the mean square of the coordinates in this direction, and the singular values $\sigma_1 \ge \sigma_2 \ge \dots$
-# of the centred array (`np.linalg.svd(centred, compute_uv=False)`) have the property that $\sigma_i^2/n$ is the variance
-# along the i-th principal component. Return the share of the first two in the sum of all variances, a number
-# between 0 and 1.
+# **Build** (6 points). `x` has shape (n, d): n points, one a row. Take the mean of the points away. Then the *variance*
+# along a direction is the mean square of the coordinates in this direction, and the singular values
+# $\sigma_1 \ge \sigma_2 \ge \dots$ of the centred array (`np.linalg.svd(centred, compute_uv=False)`) have the property
+# that $\sigma_i^2/n$ is the variance along the i-th principal component. Return the share of the first two in the sum
+# of all variances, a number between 0 and 1.
 
 # %% nbgrader={"grade_id": "plane_share", "solution": true}
 def plane_share(x):
@@ -554,8 +563,9 @@ print("three numbers a cell: seeds 0, 1, 2\n")
 print("\n".join("".join(entry.ljust(24) for entry in line) for line in table))
 
 # %% [markdown] nbgrader={"grade_id": "ask_allowed"}
-# **Choose** (3 points). Somebody shows a t-SNE map of the features h, one map, perplexity 30. The digit 1 appears in two
-# clumps that lie far apart, one of them much larger than the other. Which one of these conclusions does the map allow?
+# **Choose** (3 points). Somebody shows a t-SNE map of the features h, one map, perplexity 30. The digit 1 appears in
+# two clumps that lie far apart, one of them much larger than the other. Which one of these conclusions does the map
+# allow?
 #
 # - **A.** The two clumps lie far apart in the 128 dimensions of h too.
 # - **B.** The larger clump is spread out more widely in the 128 dimensions.
@@ -578,8 +588,9 @@ hidden_a3.allowed(allowed)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_report"}
-# **Report** (16 points, graded by a person). A colleague writes: *"The picture proves that SimCLR learns the digits: its
-# features are better than raw pixels."* Answer in 10 to 15 sentences, with numbers of the picture and the table above.
+# **Report** (16 points, graded by a person). A colleague writes: *"The picture proves that SimCLR learns the digits:
+# its features are better than raw pixels."* Answer in 10 to 15 sentences, with numbers of the picture and the table
+# above.
 #
 # | what | points |
 # |---|---|
@@ -596,18 +607,19 @@ hidden_a3.allowed(allowed)
 # With five labels it is ahead in all three as well, by 4.0, 4.6 and 0.5 points: the sign is the same, the size is not,
 # and half a point of 450 test images is two images.
 #
-# **b.** By 5 nearest neighbours raw pixels are ahead, 98.2 % against 97 %. With all labels h is ahead by 0.2 to 1.3 points
-# only, one to six test images.
+# **b.** By 5 nearest neighbours raw pixels are ahead, 98.2 % against 97 %. With all labels h is ahead by 0.2 to 1.3
+# points only, one to six test images.
 #
-# **c.** The untrained encoder is ahead of pixels by 9 to 11 points with one label, as a random nonlinear map to 128 numbers. So
-# about half of the gain was there before training; what SimCLR added is the rest. With five labels the untrained encoder
-# is about as good as pixels, so there nearly all of the gain is due to training.
+# **c.** The untrained encoder is ahead of pixels by 9 to 11 points with one label, as a random nonlinear map to 128
+# numbers. So about half of the gain was there before training; what SimCLR added is the rest. With five labels the
+# untrained encoder is about as good as pixels, so there nearly all of the gain is due to training.
 #
-# **d.** The plane holds half of the variance of h, and less than a third of that of pixels. Digits that overlap in it may be
-# apart in other directions, so an overlap proves nothing. The control is right in one of ten cases, by chance; the picture
-# of h, with 65 %, does show something of the digits. But so does that of pixels, with 61 %: it cannot prove that one is better.
+# **d.** The plane holds half of the variance of h, and less than a third of that of pixels. Digits that overlap in it
+# may be apart in other directions, so an overlap proves nothing. The control is right in one of ten cases, by chance;
+# the picture of h, with 65 %, does show something of the digits. But so does that of pixels, with 61 %: it cannot prove
+# that one is better.
 #
-# **e.** "On 8 × 8 digits, with one or five labels of each class, a linear probe on SimCLR features was better than on raw
-# pixels in three of three seeds; with all labels the gain was at most 1.3 points, and nearest neighbours were better on
-# pixels." More seeds with an interval, other choices of the few labels for each encoder, or data that are not so easy for
-# pixels.
+# **e.** "On 8 × 8 digits, with one or five labels of each class, a linear probe on SimCLR features was better than on
+# raw pixels in three of three seeds; with all labels the gain was at most 1.3 points, and nearest neighbours were
+# better on pixels." More seeds with an interval, other choices of the few labels for each encoder, or data that are not
+# so easy for pixels.
