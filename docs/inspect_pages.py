@@ -28,13 +28,14 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
         self.anchors, self.links, self.requests = set(), [], []
-        self.inside = None
+        self.inside, self.headed = None, False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attributes):
         found = {name: value or "" for name, value in attributes}
         self.inside = tag if tag in ("script", "style") else None
+        self.headed |= tag == "h1"
         if "id" in found:
             self.anchors.add(found["id"])
         if tag == "a" and "name" in found:
@@ -79,6 +80,7 @@ def inspect(folder):
     for path, page in pages.items():
         here = path.relative_to(folder).as_posix()
         problems += [f"{here}: asks for {address}" for address in page.requests]
+        problems += [] if page.headed else [f"{here}: has no heading"]
         for address in page.links:
             parts = urlsplit(address)
             if parts.scheme in ("data", "mailto", "javascript"):

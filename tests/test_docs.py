@@ -424,9 +424,14 @@ FAULTS = {
 @pytest.mark.parametrize("fault", ["", *FAULTS])
 def test_dead_links_and_outside_requests_are_found(tmp_path, fault):
     (tmp_path / "index.html").write_text(GOOD + fault, encoding="utf-8")
-    (tmp_path / "b.html").write_text('<p id="b">B</p><script>const svg = "http://www.w3.org/2000/svg"</script>')
+    (tmp_path / "b.html").write_text('<h1 id="b">B</h1><script>const svg = "http://www.w3.org/2000/svg"</script>')
     (tmp_path / "site.css").write_text("p { color: red }")
     assert inspect_pages.inspect(tmp_path)["problems"] == ([FAULTS[fault]] if fault else [])
+
+
+def test_an_empty_page_is_found(tmp_path):
+    (tmp_path / "index.html").write_text("<p>nothing</p>")
+    assert inspect_pages.inspect(tmp_path)["problems"] == ["index.html: has no heading"]
 
 
 def test_a_style_sheet_that_loads_a_font_from_outside_is_found(tmp_path):
