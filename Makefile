@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion docs claims course grade clean
+.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion docs claims course grade mutation clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -67,6 +67,9 @@ course: $(VENV)/.course  ## make the assignments for students, without solutions
 
 grade: $(VENV)/.course  ## SUBMISSIONS=folder: scores and diagnoses, in build/course/grades
 	@$(PY) -m notebooks.assignments.course grade "$(SUBMISSIONS)" $(NB) $(ARGS)
+
+mutation: $(VENV)/.test  ## grade every wrong version and every right answer of the exercises; writes docs/grading.md
+	@$(ONE_THREAD) $(PY) -m tests.mutation docs/grading.md
 
 clean:  ## delete build/ (with the copies you edited in it) and caches; .venv stays
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis

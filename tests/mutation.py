@@ -56,7 +56,7 @@ gradient-sent-too-early | a node passes its gradient on before all of it is ther
 interior-not-cleared | a second backward starts from what interior nodes kept | backward: interior-kept
 broadcast-not-summed | a stretched axis is not summed back | unbroadcast: unchanged, added-axes-only, stretched-axes-only
 duplicates-overwritten | a row that is used twice keeps one gradient | getitem_vjp: duplicates-overwritten; sgns_gradient: duplicates-overwritten
-step-through-abs | a complex step through a function that is not analytic | analytic_loss: absolute-value, norm-of-absolute-values, conjugate, complex-maximum
+step-through-abs | a complex step through a function that is not analytic | analytic_loss: length-by-norm, conjugate, imaginary-part-dropped, absolute-value
 kink | a difference quotient across a kink | kinks: central-only, one-side
 step-too-small | a step, or a dtype, in which the difference is rounding | numerical_gradient: dtype-kept; complex_step: real-difference; gradcheck: rejects-everything
 log-nu-q-missing | the classifier of NCE without log(νq) | nce_loss: nu-q-missing, nu-missing, q-missing
@@ -83,7 +83,7 @@ test-statistics | numbers of the test examples enter the training | linear_probe
 diagonal-in-mean | pairs of a row with itself are counted | uniformity: diagonal-included, diagonal-counted
 order-lost | views or features in another order than their labels | two_views: order-changed; frozen_features: order-lost
 rate-fixed-in-sweep | τ is varied at one learning rate | a plan of experiments, and no function: notebook 08 shows the norm of the gradient beside each τ
-"""
+"""  # noqa: E501
 
 
 class Entry(NamedTuple):
