@@ -244,7 +244,7 @@ def broken(monkeypatch, path, how):
 def test_there_are_seventy_claims_in_order_each_with_its_parts():
     assert list(CLAIMS) == [f"S{k}" for k in range(1, 71)]
     for c in CLAIMS.values():
-        assert c.verdict in VERDICTS and len(c.says) > 20 and len(c.exactly) > 30 and c.does.endswith(".")
+        assert c.verdict in VERDICTS and len(c.says) > 20 and len(c.exactly) > 30 and c.does[-1] in ".?"
     opinions = {n for n, c in CLAIMS.items() if c.verdict == "opinion"}
     assert opinions == {"S12", "S16", "S33", "S48", "S69"}
     cited = " ".join(c.sources for c in CLAIMS.values())

@@ -43,10 +43,10 @@ def simclr(seed, steps=100, count=None, batch_size=256):
     return method.fit(images, epochs=epochs, progress=False)
 
 
-def accuracy(represent, seed, labels_a_class):
+def accuracy(represent, seed, labels_a_class, draw=0):
     """% right on the test images by a linear classifier on `represent(images)`; equal seeds know the same labels."""
     x, y, test_x, test_y = digits()
-    known = mc.data.few_labels(y, labels_a_class, np.random.default_rng([seed, labels_a_class]))
+    known = mc.data.few_labels(y, labels_a_class, np.random.default_rng([seed, labels_a_class, draw]))
     return 100 * mc.evaluate.linear_probe(represent(x[known]), y[known], represent(test_x), test_y, model="ridge")
 
 
@@ -55,7 +55,7 @@ def pixels(images):
 
 
 @functools.cache
-def accuracies(labels_a_class):
+def accuracies(labels_a_class, draws=1):
     """% right from pixels, from an untrained encoder, and from h and z of a trained one: arrays over seeds."""
     found = {"pixels": [], "untrained": [], "h": [], "z": []}
     for seed in SEEDS:
@@ -66,7 +66,7 @@ def accuracies(labels_a_class):
             ("h", trained.encode),
             ("z", trained.embed),
         ]:
-            found[name].append(accuracy(f, seed, labels_a_class))
+            found[name].append(np.mean([accuracy(f, seed, labels_a_class, draw) for draw in range(draws)]))
     return {name: np.array(values) for name, values in found.items()}
 
 
@@ -74,7 +74,7 @@ def accuracies(labels_a_class):
 def from_labels_alone(seed, labels_a_class):
     """% right of the same network, trained on the few labels alone."""
     x, y, test_x, test_y = digits()
-    known = mc.data.few_labels(y, labels_a_class, np.random.default_rng([seed, labels_a_class]))
+    known = mc.data.few_labels(y, labels_a_class, np.random.default_rng([seed, labels_a_class, 0]))
     method = mc.train.FineTune(network(seed)[0], 64, 10, encoder_lr=1.0, lr=3e-3, batch_size=len(known), seed=seed)
     return 100 * method.fit(x[known], 100, labels=y[known], progress=False).score(test_x, test_y)
 
