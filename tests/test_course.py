@@ -722,7 +722,7 @@ def test_the_derivatives_of_the_grader(rng):
 def test_the_grader_imports_numpy_and_itself_only():
     folder = Path(mc.course.__file__).parent
     allowed = set(sys.stdlib_module_names) | {"numpy"}
-    for file in folder.rglob("*.py"):
+    for file in set(folder.rglob("*.py")) - {folder / "notebook.py"}:  # that one runs notebooks
         depth = len(file.relative_to(folder).parts)
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
