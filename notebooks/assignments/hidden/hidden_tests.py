@@ -4,12 +4,14 @@ Only the instructor has this folder; `make grade` puts it on the path of the not
 that a student sees of a hidden test, so it names the mistake and neither the inputs nor the right answer.
 """
 
+import dataclasses
 import functools
 import os
+import time
 
 import numpy as np
 
-from minicl.course import check
+from minicl.course import EXERCISES, check
 
 SEED = int(os.environ.get("MINICL_COURSE_SEED", "2026"))  # of all hidden inputs: make grade SEED=...
 
@@ -55,7 +57,17 @@ def require(exercise, function, tiers="T0 T1 T2 T3 T4", without=()):
 
 @functools.lru_cache(maxsize=8)  # cells that share an exercise share its report
 def _report(exercise, function):
-    return check(exercise, function, seed=SEED)
+    """The report; on a machine so busy that a right answer can be late, an answer that was late gets more time."""
+    exercise = EXERCISES[exercise] if isinstance(exercise, str) else exercise
+    for patience in (1, 5, 10):
+        began = time.process_time()
+        patient = dataclasses.replace(exercise, seconds=patience * exercise.seconds) if patience > 1 else exercise
+        report = check(patient, function, seed=SEED)
+        worked = time.process_time() - began
+        late = any(str(row.observed).startswith(("not finished", "not run")) for row in report.tests)
+        if not late or worked > 0.8 * exercise.seconds:
+            break
+    return report
 
 
 def number(answer, expected, mistakes=(), tolerance=1e-6):
