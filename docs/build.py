@@ -97,8 +97,13 @@ def main(arguments=None):
     print("Checking the derivations and putting the pages together", flush=True)
     source = put_together()
     html = BUILD / "html"
-    if not (html / "searchindex.js").exists():  # a build that was broken off: what it left is not whole
-        shutil.rmtree(BUILD / "doctrees", ignore_errors=True)
+    # Sphinx remembers where code stood; and a build that was broken off leaves pages that are not whole.
+    mark, made = generated.fingerprint() + (DOCS / "conf.py").read_text(encoding="utf-8"), BUILD / "made_from"
+    known = made.read_text(encoding="utf-8") if made.exists() else ""
+    if known != mark or not (html / "searchindex.js").exists():
+        for old in (html, BUILD / "doctrees"):
+            shutil.rmtree(old, ignore_errors=True)
+    made.write_text(mark, encoding="utf-8")
     status = sphinx(["-q", "-W", "--keep-going", "-b", "html", "-d", str(BUILD / "doctrees"), str(source), str(html)])
     if status:
         return status
