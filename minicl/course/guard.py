@@ -139,8 +139,9 @@ class Printed(io.TextIOBase):
 
 
 # What everything here stands on. A learner's function that puts something else into it would break the grading of all.
+_OTHERS = ("_", "input")  # IPython changes these two itself, in every cell
 _WATCHED = [
-    (module.__name__, vars(module), *zip(*((name, x) for name, x in vars(module).items() if name != "_")))
+    (module.__name__, vars(module), *zip(*((name, x) for name, x in vars(module).items() if name not in _OTHERS)))
     for module in (builtins, math, operator, np, np.linalg, np.random)
 ]
 
