@@ -112,6 +112,13 @@ def _naive(queries, keys, queue, temperature):
     return -np.log(np.diag(e) / e.sum(1)).mean()
 
 
+def _log_of_probability(queries, keys, queue, temperature):
+    scores = _scores(queries, keys, queue, temperature)
+    e = np.exp(scores - scores.max(1, keepdims=True))
+    with np.errstate(divide="ignore"):
+        return -np.log(np.diag(e) / e.sum(1)).mean()
+
+
 def _one_maximum(queries, keys, queue, temperature):
     scores = _scores(queries, keys, queue, temperature)
     e = np.exp(scores - scores.max())
@@ -447,6 +454,16 @@ info_nce = Exercise(
                 "At temperature 0.001 you return inf or nan.",
                 "exp of 1000 is too large for float64, and exp of 200 for float32.",
                 "Take the largest score of the row away before exp, and add it again after log.",
+            ),
+        ),
+        Mistake(
+            "log-of-probability",
+            "takes the log of a probability that was rounded to 0",
+            _log_of_probability,
+            (
+                "At temperature 0.001 you return inf: the probability of the right key is below the smallest number.",
+                "You take each row's own maximum, and that is right. But then you divide, and only then take the log.",
+                "Stay with logarithms: log p = score − log Σ exp. The quotient need not be made.",
             ),
         ),
         Mistake(

@@ -97,6 +97,13 @@ def _alone(d, t):
     return call(draw(1, d), draw(1, d), t).gives(0.0).noting("One image: its partner is the only candidate.")
 
 
+def _unequal(t, **kind):
+    """A pair with cosine 1 and a pair with cosine 9/41: the best logit of the second lies far below that of the first."""
+    first, second = np.eye(3)[:2], np.array([[1.0, 0.0, 0.0], [0.0, 9.0, 40.0]])
+    answer = np.mean([math.log1p(2 * math.exp(-1 / t)), math.log1p(2 * math.exp(-9 / 41 / t))])
+    return _known(first, second, t, answer, note="One pair is equal, the other has cosine 9/41, all others 0.", **kind)
+
+
 def _everywhere(t, **kind):
     """All configurations in which a row may lie far below the largest logit."""
     return [
@@ -105,6 +112,7 @@ def _everywhere(t, **kind):
         _crowded(t, **kind),
         _broken(2, t, **kind),
         _by_view(2, t, **kind),
+        _unequal(t, **kind),
     ]
 
 
@@ -228,6 +236,13 @@ def _v_naive_zeroed(z1, z2, t):
 def _v_naive_sum(z1, z2, t):
     s = _masked(_cosines(z1, z2)) / t
     return (np.log(np.exp(s).sum(1)) - _at(s)).mean()
+
+
+def _v_log_of_probability(z1, z2, t):
+    logits = _masked(_cosines(z1, z2)) / t
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    with np.errstate(divide="ignore"):
+        return -np.log(_at(p / p.sum(1, keepdims=True))).mean()
 
 
 def _v_global_max(z1, z2, t):
@@ -598,6 +613,16 @@ nt_xent = Exercise(
                 "Each row has its own softmax, and needs its own maximum. It stands outside of the log again.",
             ),
             variants=(_v_global_max_quotient, _v_largest_possible),
+        ),
+        Mistake(
+            "log-of-probability",
+            "takes the log of a probability that was rounded to 0",
+            _v_log_of_probability,
+            (
+                "At a small τ you return inf: the partner's probability is below the smallest number, and its log is −∞.",
+                "You take each row's own maximum, and that is right. But then you divide, and only then take the log.",
+                "Stay with logarithms: log p = logit − log Σ exp. The quotient need not be made.",
+            ),
         ),
         Mistake(
             "self-subtracted",
