@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion docs claims course grade mutation clean
+.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion recipe docs claims course grade mutation clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -61,6 +61,9 @@ bench: $(BENCH)/.done  ## time losses, training steps and word2vec beside their 
 
 fashion: $(VENV)/.test  ## SimCLR on Fashion-MNIST and what its features are worth; goes on where it was stopped
 	@$(PY) -m tests.benchmarks.fashion_mnist $(ARGS)
+
+recipe: $(VENV)/.test  ## SimCLR on Fashion-MNIST, 3 seeds: few labels beside raw pixels and labels alone; goes on where it was
+	@$(PY) -m tests.benchmarks.fashion_recipe $(ARGS)
 
 course: $(VENV)/.course  ## make the assignments for students, without solutions, in build/course/release
 	@$(PY) -m notebooks.assignments.course release $(NB)
