@@ -169,12 +169,12 @@ def page():
     ]
     for number, name, says, where, reason in entries():
         if not where:
-            lines.append(f"| {number} | {name} | {says} | ungradable: {reason} | | |")
+            lines.append(f"| {number} | `{name}` | {says} | ungradable: {reason} | | |")
             continue
         own = [version for pair in where for version in of(*pair)]
-        shown = ", ".join(f"`{exercise}` {mistake}" for exercise, mistake in where)
+        shown = ", ".join(f"`{exercise}` `{mistake}`" for exercise, mistake in where)
         lines.append(
-            f"| {number} | {name} | {says} | {shown} | {yes([v.failed for v in own])} | {yes([v.named for v in own])} |"
+            f"| {number} | `{name}` | {says} | {shown} | {yes([v.failed for v in own])} | {yes([v.named for v in own])} |"
         )
     lines += [
         "",

@@ -194,7 +194,7 @@ def profile_of(workload):
     return str(profile)
 
 
-def results_of(name, seconds, folder):
+def results_of(name, seconds):
     """What is kept of a workload: numbers alone."""
     if name == "large":
         return dict(zip(("seconds", "megabytes", "gemms"), large(131072)))
@@ -203,9 +203,7 @@ def results_of(name, seconds, folder):
     if name == "import":
         return import_time()
     if name == "curves":
-        found = curves.measure(ROOT)
-        curves.draw(found, folder / "benchmarks_curves.svg")
-        return found
+        return curves.measure(ROOT)
     found = measure(name, seconds)
     rows = {}
     for peer, row in found.items():
@@ -233,10 +231,12 @@ def main():
     results = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in arguments.only or [*WORKLOADS, *MORE]:
         load = os.getloadavg()[0]
-        found = results_of(name, arguments.seconds, arguments.out)
+        found = results_of(name, arguments.seconds)
         results[name] = {"found": found, "machine": machine(), "load": load}
         kept.write_text(json.dumps(results, indent=1), encoding="utf-8")  # what is measured stays, should it be stopped
         print(report.section(name, results[name]), end="\n\n", flush=True)
+    if "curves" in results:
+        curves.draw(results["curves"]["found"], arguments.out / "benchmarks_curves.svg")
     (arguments.out / "benchmarks.md").write_text(report.page(results), encoding="utf-8")
 
 
