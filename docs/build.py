@@ -24,7 +24,7 @@ DOCS, BUILD = ROOT / "docs", ROOT / "build" / "docs"
 
 def written():
     """The pages and files of this folder that belong on the site, by their path there."""
-    keep = [*DOCS.rglob("*.md"), *DOCS.glob("_static/**/*"), DOCS / "conf.py"]
+    keep = [*DOCS.rglob("*.md"), *DOCS.glob("*.svg"), *DOCS.glob("_static/**/*"), DOCS / "conf.py"]
     return {path.relative_to(DOCS).as_posix(): path for path in keep if path.is_file()}
 
 

@@ -40,7 +40,7 @@ def section(name, result):
         )
     if name == "words":
         rows = [
-            f"| {peer} | {speed:,.0f} |" if isinstance(speed, float) else f"| {peer} | {speed} |"
+            f"| `{peer}` | {speed:,.0f} |" if isinstance(speed, float) else f"| `{peer}` | {speed} |"
             for peer, speed in found.items()
         ]
         return "\n".join(["### word2vec on one thread", "", "| | words/s |", "|---|---:|", *rows])
@@ -56,11 +56,11 @@ def section(name, result):
     lines = [f"### {found['title']}", "", "| | median ms | minicl takes | peak MB |", "|---|---:|---:|---:|"]
     for peer, row in found["peers"].items():
         if "missing" in row:
-            lines.append(f"| {peer} | – | {row['missing']} | |".replace("\n", " "))
+            lines.append(f"| `{peer}` | – | {row['missing']} | |".replace("\n", " "))
             continue
         share = "" if peer == "minicl" else f"{times['minicl'] / row['median']:.2f} of it"
         size = "" if row["megabytes"] is None else f"{row['megabytes']:.0f}"
-        lines.append(f"| {peer} | {1e3 * row['median']:.2f} | {share} | {size} |")
+        lines.append(f"| `{peer}` | {1e3 * row['median']:.2f} | {share} | {size} |")
     if found.get("profile"):
         lines += ["", "Where the time of minicl goes (one step, with the clocks of `mc.profile()`):", "", "```"]
         lines += [found["profile"], "```"]
@@ -110,7 +110,7 @@ def page(results):
         "`make bench` measures all this and writes this page. Times are medians of repeats that are interleaved with those of",
         "the peers, in float32, with the same number of threads for all. A number below 1 means that minicl is faster.",
         "",
-        *(f"Measured on: {machine}." for machine in machines),
+        *(f"Measured on: {machine.replace('; ', '; `')}`." for machine in machines),
         f"The load average of the machine was {min(loads):.1f} to {max(loads):.1f} as the measurements began (0 is idle).",
         "",
         "## What was aimed at, and what was reached",
@@ -120,7 +120,7 @@ def page(results):
     ]
     for title, peer, target, reached, met in goals(results):
         lines.append(
-            f"| {title} | {peer} | {target} | {'–' if reached is None else f'{reached:.2f}'} | {'reached' if met else 'missed'} |"
+            f"| {title} | {f'`{peer}`' if peer else ''} | {target} | {'–' if reached is None else f'{reached:.2f}'} | {'reached' if met else 'missed'} |"
         )
     lines += ["", NOTES.read_text(encoding="utf-8").strip(), "", "## The measurements", ""]
     return "\n".join(lines) + "\n" + "\n\n".join(section(name, result) for name, result in results.items()) + "\n"
