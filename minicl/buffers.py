@@ -11,7 +11,7 @@ import threading
 import numpy as np
 
 LARGE = 2**20  # bytes; smaller arrays are left to NumPy
-LIMIT = 2**29  # bytes that are kept at most while nobody uses them
+LIMIT = 2**29  # bytes that nobody uses: where there would be more, they are handed back before new ones are asked for
 
 _lock = threading.Lock()
 _pieces = []
@@ -40,14 +40,18 @@ def empty(shape, dtype, xp=np):
         return xp.empty(shape, dtype)
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if size < LARGE or not _counts:
+    # Nobody waits for the list: another thread may have it, or this one (the garbage collector may call from anywhere), or
+    # one that a child process does not have.
+    if size < LARGE or not _counts or not _lock.acquire(blocking=False):
         return np.empty(shape, dtype)
-    with _lock:
+    try:
         piece = _free(size)
         if piece is None:
             piece = np.empty(size, np.uint8)
             _pieces.append(piece)
         return piece[:size].view(dtype).reshape(shape)
+    finally:
+        _lock.release()
 
 
 def _free(size):

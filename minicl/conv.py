@@ -321,7 +321,8 @@ class _Columns:
         """The images that the columns are the windows of, added up where windows overlap."""
         margin, columns = self.margin[:n], self.columns[:, :n].transpose(1, 2, 3, 4, 5, 0, 6)
         margin[:] = 0
-        (ho, wo), (kh, kw), (sh, sw), (dh, dw), c = self.places, self.kernel, self.stride, self.dilation, margin.shape[3]
+        (ho, wo), (kh, kw), c = self.places, self.kernel, margin.shape[3]
+        (sh, sw), (dh, dw) = self.stride, self.dilation
         together = sw if dw == 1 else 1  # so many entries of a window stand side by side, and overlap with no other's
         for i in range(kh):
             rows = margin[:, dh * i : dh * i + sh * (ho - 1) + 1 : sh]
@@ -358,9 +359,8 @@ def _conv2d(xp, x, w, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), 
         winograd.forward(x, w, padding, y)
         return y
     beside = _beside(xp, w, places, dilation, groups)
-    _multiply(
-        xp, x, _for_several(w, beside, stride), _wider(y, beside), (stride[0], beside * stride[1]), padding, dilation, groups
-    )
+    several, wide = _for_several(w, beside, stride), (stride[0], beside * stride[1])
+    _multiply(xp, x, several, _wider(y, beside), wide, padding, dilation, groups)
     return y
 
 
@@ -369,8 +369,7 @@ def _conv2d_vjp(g, y, saved, needed, x, w, stride, padding, dilation, groups):
     if xp is np and winograd.fits(x, w, y.shape, stride, dilation, groups):
         return winograd.backward(g, needed, x, w, padding)
     beside = _beside(xp, w, y.shape[1:3], dilation, groups)
-    several = _for_several(w, beside, stride)
-    wide = (stride[0], beside * stride[1])
+    several, wide = _for_several(w, beside, stride), (stride[0], beside * stride[1])
     gx, gw = _multiply_back(_wider(g, beside), needed, x, several, wide, padding, dilation, groups)
     return gx, _from_several(gw, w.shape, stride) if needed[1] else None
 
@@ -444,8 +443,10 @@ def _multiply_back(g, needed, x, w, stride, padding, dilation, groups):
         return gw
 
     parts = _in_chunks(xp, x, w, places, groups, work)
-    gw = builtins.sum(parts, start=xp.zeros(matrix.shape, dtype=g.dtype)) if needed[1] else None  # in this order, always
-    return gx, gw.transpose(1, 0, 2).reshape(w.shape) if needed[1] else None
+    if not needed[1]:
+        return gx, None
+    gw = builtins.sum(parts, start=xp.zeros(matrix.shape, dtype=g.dtype))  # in this order, always
+    return gx, gw.transpose(1, 0, 2).reshape(w.shape)
 
 
 _conv2d.__name__ = "conv2d"

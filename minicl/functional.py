@@ -276,7 +276,7 @@ def _normalize(xp, x, axis=-1):
     with np.errstate(over="ignore"):
         squares = _dots(xp, x, x, axis)
     info = xp.finfo(x.dtype)
-    scale = 1
+    scale = None
     if x.size and not (squares.min() > info.tiny / info.eps and squares.max() <= info.max):  # a square may be lost
         scale = _largest_size(x, axis)
         x = x / scale
@@ -292,7 +292,8 @@ def _normalize_vjp(g, u, saved, needed, x, axis):
     inverse, scale = saved
     gx = g - _dots(namespace(x), g, u, axis) * u
     gx *= inverse
-    gx /= scale  # not 1/(‖x/m‖ m) at once, which may overflow where the gradient does not
+    if scale is not None:
+        gx /= scale  # not 1/(‖x/m‖ m) at once, which may overflow where the gradient does not
     return (gx,)
 
 

@@ -89,6 +89,14 @@ def test_threads_get_memory_of_their_own():
     assert not wrong
 
 
+def test_nobody_waits_for_the_list():
+    """The garbage collector may call from within `empty`, and a fork may come while a thread is in it."""
+    with buffers._lock:
+        a = buffers.empty((SIZE,), np.float32)
+    assert a.base is None and pieces() == 0
+    assert buffers.empty((SIZE,), np.float32).base is not None  # and the list is free again
+
+
 def test_without_exact_counts_nothing_is_used_again(monkeypatch):
     monkeypatch.setattr(buffers, "_counts", False)
     assert buffers.empty((SIZE,), np.float32).base is None and pieces() == 0

@@ -60,11 +60,11 @@ class Expression:
 
     def latex(self, inline=False):
         """The formula; `inline` writes fractions with a slash, as in an exponent."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: define latex(inline), which returns the formula.")
 
     def value(self, env):
         """The number (or array) that the formula gives."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: define value(env), which returns the number.")
 
     def size(self, env):
         """The magnitude of the largest term in the value."""

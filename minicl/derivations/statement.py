@@ -147,7 +147,7 @@ class Statement:
 
     def check(self, inputs, symbols=None):
         """Try it on inputs: pairs of a text and an environment. Returns an `Outcome`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: define check(inputs, symbols), which returns an Outcome.")
 
 
 def _relative(left, right, size):

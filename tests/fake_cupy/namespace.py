@@ -75,7 +75,7 @@ class ufunc:
 
     def at(self, a, indices, b=None):
         if self.__name__ not in ATOMIC:
-            raise NotImplementedError(f"`{self.name}.at` is not supported yet")
+            raise NotImplementedError(f"`{self.name}.at` is not supported yet")  # as CuPy itself says it
         if type(a) is not ndarray:
             refuse(a)
         if a.dtype.name not in ATOMIC[self.__name__].split():

@@ -57,6 +57,8 @@ def set_up(workload, peer):
 def why(error):
     """The reason in a line."""
     text = str(error).strip().splitlines()
+    if type(error) is LookupError:  # what a peer here says of itself
+        return text[0]
     return f"{type(error).__name__}: {text[0] if text else ''}"[:120]
 
 

@@ -128,7 +128,7 @@ def torch_compile(kind):
 def jax_jit(kind):
     """The multilayer perceptron alone."""
     if kind != "MLP":
-        raise ImportError("written for the multilayer perceptron alone")
+        raise LookupError("written here for the multilayer perceptron alone")
     import jax
     import jax.numpy as jnp
 
