@@ -52,6 +52,8 @@ def section(name, result):
             "![Three curves of time and of memory, against the rows of NT-Xent, the batch and the depth](benchmarks_curves.svg)"
             "\n\nEach point is the median of repeats in a process of its own, so that peers do not disturb each other."
         )
+    if name == "tried":
+        return what_was_tried(found)
     times = medians(found)
     lines = [f"### {found['title']}", "", "| | median ms | minicl takes | peak MB |", "|---|---:|---:|---:|"]
     for peer, row in found["peers"].items():
@@ -64,6 +66,32 @@ def section(name, result):
     if found.get("profile"):
         lines += ["", "Where the time of minicl goes (one step, with the clocks of `mc.profile()`):", "", "```"]
         lines += [found["profile"], "```"]
+    return "\n".join(lines)
+
+
+def what_was_tried(found):
+    """The ideas, each without and with it, and the rates that explain what is left."""
+    lines = [
+        "### What was tried, and what it gave",
+        "",
+        "| | before | after | before, ms | after, ms |",
+        "|---|---|---|---:|---:|",
+    ]
+    lines += [f"| {what} | {old} | {new} | {1e3 * a:.2f} | {1e3 * b:.2f} |" for what, old, new, a, b in found["ideas"]]
+    lines += [
+        "",
+        "Forward and backward, both ways by turns in one process. Products of matrices, on one thread:",
+        "",
+        "| | thousand million operations a second |",
+        "|---|---:|",
+        *(f"| {label} | {rate:.0f} |" for label, rate in found["rates"].items()),
+        "",
+        "NT-Xent in a block, on one thread: "
+        + ", ".join(f"{name} {share:.0%}" for name, share in found["parts"].items())
+        + ". A step of Adam for the MLP: "
+        + ", ".join(f"`{name}` {ms:.2f} ms" for name, ms in found["adam"].items())
+        + ".",
+    ]
     return "\n".join(lines)
 
 
