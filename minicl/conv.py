@@ -377,12 +377,14 @@ def _conv2d_vjp(g, y, saved, needed, x, w, stride, padding, dilation, groups):
 # With few channels the windows are short, and copying them takes longer than the product. So some windows side by side are
 # taken as one, which is not much longer, and the weights are repeated in it with zeros between them.
 
+COLUMNS = 32  # of the product: up to here more of them cost little
+
 
 def _beside(xp, w, places, dilation, groups):
     """How many windows are taken as one."""
     if xp is not np or groups > 1 or dilation != (1, 1) or w.shape[2] > 16:
         return 1
-    return next(k for k in (7, 4, 3, 2, 1) if places[1] % k == 0 and k * w.shape[3] <= builtins.max(128, w.shape[3]))
+    return next(k for k in (7, 4, 3, 2, 1) if places[1] % k == 0 and (k == 1 or k * w.shape[3] <= COLUMNS))
 
 
 def _for_several(w, beside, stride):

@@ -177,7 +177,10 @@ def test_windows_that_are_taken_as_one(channels, outputs, across, stride, rng):
     x, w = rng.standard_normal((3, 5, width, channels)), rng.standard_normal((2, 3, channels, outputs))
     beside = conv._beside(np, w, (4, across), (1, 1), 1)
     assert across % beside == 0
-    assert (beside > 1) == (channels <= 16 and across != 5 and (across, outputs) != (7, 40))
+    if (channels, outputs) in ((1, 4), (16, 16)) and across == 8:
+        assert beside == (4 if outputs == 4 else 2)
+    if channels == 17 or outputs == 40 or across == 5:
+        assert beside == 1
     leaves = [mc.tensor(x), mc.tensor(w)]
     options = {"stride": (1, stride), "padding": ((0, 0), (0, 0))}
     y, expected = (f(*leaves, **options) for f in (mc.PRIMITIVES["conv2d"], conv.conv2d_by_definition))

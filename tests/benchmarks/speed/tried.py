@@ -78,7 +78,7 @@ def ideas():
         ("BatchNorm, 51 MB: bytes of a block", "128 k", "1 M", batch_norm(), (norms, "BLOCK", 2**17)),
         ("32 → 64 channels: bytes of windows", "512 k", "2 M", convolution(28, 32, 64, 2), (conv, "CACHE", 2**19)),
         ("16 → 16 channels: windows", "one by one", "side by side", convolution(28, 16, 16), (conv, "_beside", alone)),
-        ("1 → 32 channels: windows", "one by one", "side by side", convolution(28, 1, 32), (conv, "_beside", alone)),
+        ("3 → 16 channels: windows", "one by one", "side by side", convolution(28, 3, 16), (conv, "_beside", alone)),
         ("128 → 128 channels", "windows", "Winograd", convolution(7, 128, 128), (winograd, "AT_LEAST", 10**9)),
         ("max pooling", "all windows", "entry by entry", max_pool(), (conv, "_max_pool2d", pooled)),
     ]
@@ -115,7 +115,7 @@ def rates():
     rng, found = np.random.default_rng(0), {}
     for label, (m, k, n) in {
         "16 channels": (3584, 144, 16),
-        "16 channels, 4 windows side by side": (896, 288, 64),
+        "16 channels, 2 windows side by side": (1792, 192, 32),
         "32 to 64 channels": (1764, 288, 64),
         "128 to 128 channels": (441, 1152, 128),
     }.items():
