@@ -105,8 +105,8 @@ def s37(see):
 @claim(
     says="Update the encoder by gradient descent.",
     verdict="right",
-    exactly=r"Right; SimCLR takes LARS with a cosine schedule, whose step is $\eta\lVert w\rVert/\lVert g\rVert$ "
-    r"times the gradient, layer by layer. And steps must be small enough.",
+    exactly=r"Right; SimCLR takes LARS with a cosine schedule, whose step is a constant times "
+    r"$\lVert w\rVert/\lVert g\rVert$ times the gradient, layer by layer. And steps must be small enough.",
     sources="You et al. 2017 (arXiv:1708.03888); Chen et al. 2020 (arXiv:2002.05709)",
 )
 def s38(see):
@@ -132,11 +132,10 @@ def s38(see):
 def s39(see):
     """The loss at τ on cosines is the loss at 1 on scores that were divided; and the largest difference of two
     logits."""
-    z = np.random.default_rng(39).standard_normal((8, 3))
+    z, partner = np.random.default_rng(39).standard_normal((8, 3)), plain.partners(4)
     for tau in (0.05, 0.5, 5.0):
         s = plain.cosines(z) / tau
-        rest = np.array([np.delete(s[i], [i, plain.partners(4)[i]]) for i in range(8)])
-        divided = mc.losses.ranking_nce(s[np.arange(8), plain.partners(4)], rest)
+        divided = mc.losses.ranking_nce(s[np.arange(8), partner], plain.negatives(s, partner))
         see.equal(f"τ = {tau}", mc.losses.nt_xent(z[:4], z[4:], tau), divided)
     two = np.array([[1.0, 0], [-1, 0]])
     see.equal("opposite images, τ = 0.05: DCL is −2/τ + log 2", mc.losses.dcl(two, two, 0.05), -40 + math.log(2))
@@ -198,7 +197,7 @@ def s40(see):
     says="It is costly because the similarity to all other samples is needed.",
     verdict="imprecise",
     exactly="“All other samples” are those of the batch. What is dear is to *encode* a negative, not to compare "
-    "with it: for an MLP 784-512-256-128, 561 k multiplications against 128, 4416 times as many. But there "
+    "with it: for an MLP 784-512-256-128, 565 k multiplications against 128, 4416 times as many. But there "
     "are $N$ encodings and $N^2$ comparisons, so a batch can be so large that comparing costs more.",
     sources="He et al. 2019 (arXiv:1911.05722); Wu et al. 2018 (arXiv:1805.01978)",
 )
@@ -221,10 +220,10 @@ def s41(see):
 @claim(
     says="A memory bank keeps a queue of samples.",
     verdict="wrong",
-    exactly="A memory bank has a slot for *each image* of the data set, overwritten when the image is seen. The "
+    exactly="A memory bank has a slot for *each image* of the data set, written anew when the image is seen. The "
     "queue, first in first out, is MoCo's. A queue must begin with something: zeros are easy negatives, "
-    "and so is unit noise, since the embeddings of an untrained network lie in a narrow cone. With both, "
-    "the key of the right image comes first at step 0 almost always, and that says nothing.",
+    "and so is unit noise, since the embeddings of an untrained network lie in a narrow cone. Against "
+    "either, the key of the right image comes first at step 0 almost always, and that says nothing.",
     sources="Wu et al. 2018 (arXiv:1805.01978); He et al. 2019 (arXiv:1911.05722)",
 )
 def s42(see):
@@ -245,7 +244,7 @@ def s42(see):
     held = queue.oldest_first().ravel()
     see.equal("queue of 3, after 1, 2, 2, 4, 5, 6", held, np.array([4.0, 5.0, 6.0]), 0)
 
-    first = {"zeros": [], "unit noise": [], "keys of other images": []}
+    first, cone = {"zeros": [], "unit noise": [], "keys of other images": []}, []
     x = training.digits()[0]
     for seed in training.SEEDS:
         rng, (encoder, head) = np.random.default_rng(seed), training.network(seed)
@@ -256,8 +255,10 @@ def s42(see):
             plain.unit(rng.standard_normal((256, 32))),
             plain.unit(head(encoder(x[64:320])).data),
         )
+        cone.append((k @ queues[-1].T).mean())
         for name, rows in zip(first, queues):
             first[name].append(100 * np.mean((q * k).sum(axis=1) > (q @ rows.T).max(axis=1)))
+    see.mean("untrained: cosine of the keys of two images, 0 for unit noise", cone, above=0.5)
     see.mean("untrained, queue of zeros: % of keys that come first", first["zeros"], above=95)
     see.mean("untrained, queue of unit noise", first["unit noise"], above=95)
     see.mean("untrained, queue of keys", first["keys of other images"], below=50)
@@ -305,10 +306,7 @@ def s43(see):
 def s44(see):
     """One step of MoCo, parameter by parameter; then m against a query encoder that walks at random."""
     rng = np.random.default_rng(44)
-    encoder, head = (
-        mc.nn.MLP([6, 5, 4], rng=0, dtype=np.float64),
-        mc.nn.ProjectionHead(4, 4, 3, rng=1, dtype=np.float64),
-    )
+    encoder, head = training.small_network()
     method = mc.train.MoCo(
         encoder, head, mc.data.vectors.Jitter(0.5), dim=3, queue_size=8, momentum=0.9, lr=0.1, batch_size=4, seed=0
     )

@@ -314,6 +314,7 @@ def s13(see):
         found = training.accuracies(labels, draws=4)
         lead[labels] = found["h"] - found["z"]
         see.mean(f"h over z, {labels} labels a class", lead[labels], unit=" points")
+    see.less("50 labels a class: on average h is better", 0, np.mean(lead[training.MANY]))
     see.mean("h over z with 5 labels a class", lead[training.FEW], below=0, unit=" points")
     see.mean(
         "by how much more labels turn it towards h", lead[training.MANY] - lead[training.FEW], above=0, unit=" points"

@@ -360,10 +360,7 @@ def s27(see):
 def s28(see):
     """One step of SimCLR: which parameters change, and is the gradient that of differences?"""
     rng = np.random.default_rng(28)
-    encoder, head = (
-        mc.nn.MLP([6, 5, 4], rng=0, dtype=np.float64),
-        mc.nn.ProjectionHead(4, 4, 3, rng=1, dtype=np.float64),
-    )
+    encoder, head = training.small_network()
     method = mc.train.SimCLR(encoder, head, mc.data.vectors.Jitter(0.1), optimizer=mc.optim.SGD, lr=0.1, batch_size=8)
     before = {name: p.data.copy() for name, p in method.named_parameters()}
     x1, x2 = rng.standard_normal((2, 8, 6))

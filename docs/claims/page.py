@@ -7,7 +7,7 @@ from .claim import CLAIMS, VERDICTS
 HEAD = """# The article, claim by claim
 
 The lessons follow an introductory article on contrastive loss. Here are its {total} claims in our words, each with
-a verdict, the exact statement, and a check that was run when this page was made: {counts}.
+a verdict, the exact statement, and a check that was run when this page was made. The verdicts: {counts}.
 
 What the words mean: {words}. The lessons say "under conditions" where a condition is what is missing.
 
@@ -16,6 +16,7 @@ the check of a wrong claim shows that it is wrong. `make claims` runs all checks
 verdict no longer holds. `python -m docs.claims S17` runs one.
 """
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 SECTIONS = {
     "S1": "1. Background",
     "S15": "2. Core concepts",
@@ -25,8 +26,9 @@ SECTIONS = {
 }
 
 
-def badge(outcome):
-    return "✓ holds" if outcome.passed else "✗ DOES NOT HOLD"
+def badge(outcome, space=" "):
+    """A mark and a word; in a narrow column of a table a `space` that does not break keeps them in one line."""
+    return f"✓{space}holds" if outcome.passed else "✗ DOES NOT HOLD"
 
 
 def static(c):
@@ -63,7 +65,9 @@ def page(outcomes):
         words="; ".join(f"*{word}*, {text}" for word, text in VERDICTS.items()),
     )
     table = ["| | claim | verdict | check |", "|---|---|---|---|"]
-    table += [f"| [{n}](#{n.lower()}) | {c.says} | {c.verdict} | {badge(outcomes[n])} |" for n, c in CLAIMS.items()]
+    table += [
+        f"| [{n}](#{n.lower()}) | {c.says} | {c.verdict} | {badge(outcomes[n], NO_BREAK)} |" for n, c in CLAIMS.items()
+    ]
     parts = [head, "\n".join(table) + "\n"]
     for n, c in CLAIMS.items():
         if n in SECTIONS:

@@ -14,6 +14,7 @@ __all__ = [
     "cosines",
     "partners",
     "anchors",
+    "negatives",
     "nt_xent",
     "slope",
     "binary",
@@ -37,6 +38,11 @@ def partners(n):
 def anchors(scores, partner, candidates):
     """ℓᵢ = −s_ij + log Σ e^{s_ik} over candidates(i), for each anchor i with its partner j."""
     return np.array([logsumexp(scores[i, candidates(i)]) - scores[i, j] for i, j in enumerate(partner)])
+
+
+def negatives(scores, partner):
+    """Of each row of a square of scores, all but its own place and its partner's."""
+    return np.array([np.delete(row, [i, partner[i]]) for i, row in enumerate(scores)])
 
 
 def nt_xent(z, tau):

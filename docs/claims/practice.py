@@ -11,13 +11,13 @@ from .claim import claim
 @claim(
     says="Project practice: a code example and its explanation. (The text ends here.)",
     verdict="imprecise",
-    exactly="Announced, and not given. The capstone notebook supplies it; here is the shortest whole run: digits, "
+    exactly="Announced, and not given. Lesson 15 supplies it; here is the shortest whole run: digits, "
     "two views, an encoder with a head, NT-Xent, and the place of the partner as the judge.",
     sources="–",
 )
 def s70(see):
-    """From images to a measured representation, in as few lines as it takes, arankst an encoder that has learned
-    nothing."""
+    """From images to a measured representation, in as few lines as it takes, against plain sums and
+    against chance."""
     images, labels = mc.data.digits("train")
     view = mc.data.views.RandomAffine(degrees=15, shift=1, scale=(0.8, 1.2))
     rank = []

@@ -26,6 +26,11 @@ def network(seed):
     return mc.nn.MLP([64, 256, 64], rng=seed), mc.nn.ProjectionHead(64, 64, 32, rng=100 + seed)
 
 
+def small_network():
+    """The same in float64 and so small that every weight can be looked at: 6 numbers to h (4), and to z (3)."""
+    return mc.nn.MLP([6, 5, 4], rng=0, dtype=np.float64), mc.nn.ProjectionHead(4, 4, 3, rng=1, dtype=np.float64)
+
+
 VIEW = mc.data.views.Compose(
     [mc.data.views.RandomAffine(degrees=15, shift=1, scale=(0.8, 1.2)), mc.data.views.GaussianNoise(0.05)]
 )
