@@ -18,7 +18,6 @@ import nbformat
 from docs import generated, inspect_pages, reference
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONAL = ("claims", "benchmarks", "instructor", "grading", "parallel")  # benchmarks.md is written by `make bench`
 DOCS, BUILD = ROOT / "docs", ROOT / "build" / "docs"
 
 
@@ -45,29 +44,11 @@ def relinked(text):
     return re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", text)
 
 
-def without_missing(text, pages):
-    """A page whose list of pages does not name those that are made by other commands and are not there (yet).
-
-    Examples
-    --------
-    >>> print(without_missing("```{toctree}\\ncite\\nbenchmarks\\n```", {"cite.md"}))
-    ```{toctree}
-    cite
-    ```
-    """
-    for name in OPTIONAL:
-        if f"{name}.md" not in pages:
-            text = re.sub(rf"^(.*<)?{name}>?\n", "", text, flags=re.MULTILINE)
-    return text
-
-
 def put_together(source=BUILD / "source", cache=BUILD / "derivations"):
     """Writes all sources of the site into a folder; a file that did not change is left alone, so that Sphinx skips it."""
     pages = {}
     for name, path in written().items():
         pages[name] = relinked(path.read_text(encoding="utf-8")) if name.endswith(".md") else path.read_bytes()
-    for name in [name for name in pages if name.endswith(".md")]:
-        pages[name] = without_missing(pages[name], pages)
     repo = generated.repository()
     for path in generated.lessons():
         pages[f"notebooks/{path.name}"] = nbformat.writes(generated.lesson(path, repo))

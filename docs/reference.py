@@ -127,16 +127,14 @@ def pages():
     """The pages in order."""
     home = {}
     for file, title, modules in PAGES:
-        there = [m for m in modules if importlib.util.find_spec(f"minicl.{m}")]
-        found = [name for module in there for name in within(module)]
+        found = [name for module in modules for name in within(module)]
         entries = []
         for n in found:
             constant = n.full in CONSTANTS
             if constant or id(n.thing) not in home:
                 home[n.full if constant else id(n.thing)] = n.full
                 entries.append(n)
-        if found:
-            yield Page(file, title, there[0], entries, [n for n in found if n not in entries], home)
+        yield Page(file, title, modules[0], entries, [n for n in found if n not in entries], home)
 
 
 def first_sentence(thing):

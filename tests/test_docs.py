@@ -160,7 +160,6 @@ def sources():
 
     made = [*ALL, "index"]
     pages = {path.relative_to(DOCS).as_posix(): build.relinked(path.read_text(encoding="utf-8")) for path in PAGES}
-    pages = {name: build.without_missing(text, pages) for name, text in pages.items()}
     return {
         **pages,
         **{f"notebooks/{path.name}": "" for path in generated.lessons()},
