@@ -491,6 +491,22 @@ def test_a_flood_of_output_is_cut():
     assert re.search(r"\.\.\. and \d+ characters more", str(report)) and len(str(report)) < 5000
 
 
+def test_what_the_interpreter_says_by_itself_is_not_shown_as_printed(monkeypatch):
+    """At the limit of recursion even the handler of errors that nobody can catch has no frame left."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: None)
+
+    class Noisy:
+        def __del__(self):
+            raise ValueError
+
+    def deep(g, a, b):
+        Noisy()
+        return deep(g, a, b)
+
+    report = check("mul_vjp", deep)
+    assert report.printed == "" and "Traceback" not in str(report)
+
+
 def test_printing_does_not_reach_the_notebook(capsys):
     check("mul_vjp", lambda g, a, b: print("x") or RIGHT(g, a, b))
     assert capsys.readouterr() == ("", "")

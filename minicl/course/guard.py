@@ -192,7 +192,7 @@ def quiet():
             warnings.catch_warnings(),
             np.errstate(all="ignore"),
             contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(printed),
+            contextlib.redirect_stderr(Printed()),  # and forgotten: the interpreter writes there, too
         ):
             warnings.simplefilter("ignore")
             yield printed

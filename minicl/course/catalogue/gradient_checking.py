@@ -10,6 +10,7 @@ import numpy as np
 from .. import numeric
 from ..answers import boolean
 from ..exercise import Code, Exercise, Mistake, Test, call, draw, source
+from .written_tests import just_answers
 
 # -------------------------------------------------------------------------------------------------- numerical gradient
 
@@ -633,10 +634,6 @@ def _shown(backward):
     return f"This backward is wrong ({backward.name}): {shown}."
 
 
-def _just_answers(f, *args):
-    f(*args)
-
-
 _REJECTED = "wrong backwards rejected"
 
 
@@ -759,7 +756,7 @@ gradcheck = Exercise(
             "answers True or False",
             "T0",
             [call(Code(b.forward), Code(b.right), b.x) for b in BACKWARDS[1:4]],
-            law=_just_answers,
+            law=just_answers,
         ),
         Test("accepts right backwards", "T1", _accepting(), scored="right backwards accepted"),
         Test("rejects what a cotangent of ones hides", "T3", _rejecting(ONES), scored=_REJECTED),

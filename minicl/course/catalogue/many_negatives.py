@@ -3,12 +3,11 @@
 `QUEUES` lists right and wrong queues. The learner's own test of a queue is graded by giving it all of them.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ..answers import Failed, boolean
 from ..exercise import Code, Exercise, Mistake, Test, call, draw
+from .written_tests import Version, written_tests
 
 # ----------------------------------------------------------------------------------------------------------- the queue
 
@@ -58,59 +57,51 @@ def _ring(slot="(count + i) % len(q)", key="k", start="queue.copy()", count="cou
     return f"lambda queue, count, keys: ((lambda q: ({write}, q)[1])({start}), {count})"
 
 
-class Queue(NamedTuple):
-    """A version of `put`, as source text; what is wrong with it, and of which kind that is."""
-
-    source: str
-    says: str = ""
-    kind: str | None = None  # of the error
-
-
 ORDER, WRAP, COUNT, MORE, CARE = "order", "wrap", "count", "more than K", "care"
 QUEUES = [
-    Queue(_ring()),
-    Queue(
+    Version(_ring()),
+    Version(
         "lambda queue, count, keys: (np.roll(np.concatenate([np.roll(queue, -(count % len(queue)), 0), keys])"
         "[-len(queue):], (count + len(keys)) % len(queue), 0), count + len(keys))"
     ),
-    Queue(
+    Version(
         "lambda queue, count, keys: (np.array([(lambda back: keys[-1 - back] if back < len(keys) else queue[j])"
         "((count + len(keys) - 1 - j) % len(queue)) for j in range(len(queue))]), count + len(keys))"
     ),
-    Queue(
+    Version(
         "lambda queue, count, keys: (lambda t, all: (np.array([all[t[t % len(queue) == j].max()] for j in "
         "range(len(queue))]), count + len(keys)))(np.arange(len(queue) + count % len(queue) + len(keys)) , "
         "dict(enumerate([*queue, *queue[:count % len(queue)], *keys])))"
     ),
-    Queue(_ring(slot="i % len(q)"), "starts at slot 0 in every put", ORDER),
-    Queue(_ring(slot="(count + i + 1) % len(q)"), "writes one slot too far", ORDER),
-    Queue(_ring(keys="keys[::-1]"), "turns the order of a batch round", ORDER),
-    Queue(_ring(slot="(count - 1 - i) % len(q)"), "overwrites the newest first", ORDER),
-    Queue(_ring(key="keys[-1]"), "writes the last key of a batch into all its slots", ORDER),
-    Queue(
+    Version(_ring(slot="i % len(q)"), "starts at slot 0 in every put", ORDER),
+    Version(_ring(slot="(count + i + 1) % len(q)"), "writes one slot too far", ORDER),
+    Version(_ring(keys="keys[::-1]"), "turns the order of a batch round", ORDER),
+    Version(_ring(slot="(count - 1 - i) % len(q)"), "overwrites the newest first", ORDER),
+    Version(_ring(key="keys[-1]"), "writes the last key of a batch into all its slots", ORDER),
+    Version(
         _ring(keys="keys[: len(queue) - count % len(queue)]"), "loses the keys of a batch that reach past the end", WRAP
     ),
-    Queue(
+    Version(
         _ring(slot="((0 if count % len(q) + len(keys) > len(q) else count) + i) % len(q)"),
         "begins at slot 0 where a batch does not fit before the end",
         WRAP,
     ),
-    Queue(_ring(keys="keys[: max(len(queue) - count, 0)]"), "takes nothing more once it is full", WRAP),
-    Queue(
+    Version(_ring(keys="keys[: max(len(queue) - count, 0)]"), "takes nothing more once it is full", WRAP),
+    Version(
         _ring(slot="(count // len(keys) * len(keys) + i) % len(q)"),
         "works out the slot from whole batches of the present size",
         WRAP,
     ),
-    Queue(_ring(count="count + 1"), "counts puts instead of keys", COUNT),
-    Queue(_ring(count="(count + len(keys)) % len(queue)"), "returns the slot instead of the number of keys", COUNT),
-    Queue(_ring(count="count + min(len(keys), len(queue))"), "does not count what is pushed out at once", COUNT),
-    Queue(_ring(keys="keys[: len(queue)]"), "keeps the first K of a batch of more than K keys", MORE),
-    Queue(
+    Version(_ring(count="count + 1"), "counts puts instead of keys", COUNT),
+    Version(_ring(count="(count + len(keys)) % len(queue)"), "returns the slot instead of the number of keys", COUNT),
+    Version(_ring(count="count + min(len(keys), len(queue))"), "does not count what is pushed out at once", COUNT),
+    Version(_ring(keys="keys[: len(queue)]"), "keeps the first K of a batch of more than K keys", MORE),
+    Version(
         _ring(keys="keys[-len(queue) :]"), "has the last K of more than K keys, from the slot of the first one", MORE
     ),
-    Queue(_ring(start="queue"), "writes into the array that it was given", CARE),
-    Queue(_ring(key="(k + q[(count + i) % len(q)]) / 2"), "mixes the new key with the old one", CARE),
-    Queue(_ring(key="np.where(np.arange(len(k)) == 0, k, 0)"), "stores the first feature only", CARE),
+    Version(_ring(start="queue"), "writes into the array that it was given", CARE),
+    Version(_ring(key="(k + q[(count + i) % len(q)]) / 2"), "mixes the new key with the old one", CARE),
+    Version(_ring(key="np.where(np.arange(len(k)) == 0, k, 0)"), "stores the first feature only", CARE),
 ]
 
 
@@ -314,17 +305,6 @@ fifo_queue = Exercise(
 # ---------------------------------------------------------------------------------------------- a test of such a queue
 
 
-def _accepting():
-    right = [q for q in QUEUES if not q.says]
-    return [call(Code(q.source)).gives(True).noting("This queue is right.") for q in right]
-
-
-def _rejecting(kind):
-    return [
-        call(Code(q.source)).gives(False).noting(f"This queue is wrong: it {q.says}.") for q in QUEUES if q.kind == kind
-    ]
-
-
 def _tested_on(*runs, count=True, arguments=True, same=np.array_equal, features=2, tag=None, own_count=False):
     """A test of queues that tries runs (K, sizes of the batches), and looks at what the options say."""
 
@@ -356,10 +336,6 @@ _UP_TO_K = ((3, (1, 2, 1, 3, 2)), (5, (2, 2, 2, 2, 1, 5)), (4, (3, 3, 4, 1)))
 _FULL_BATCHES = ((6, (2,) * 7), (4, (4, 4, 4)))
 
 
-def _just_answers(f, put):
-    f(put)
-
-
 def _sorted_rows(a, b):
     return np.array_equal(np.sort(a, axis=0), np.sort(b, axis=0))
 
@@ -385,20 +361,16 @@ queue_test = Exercise(
     """,
     answer=boolean,
     mixes=True,
-    tests=[
-        Test(
-            "answers True or False",
-            "T0",
-            [call(Code(q.source)) for q in QUEUES[:2]],
-            law=_just_answers,
-        ),
-        Test("accepts right queues", "T1", _accepting(), scored="right queues accepted"),
-        Test("rejects a wrong order", "T3", _rejecting(ORDER), scored="wrong queues rejected"),
-        Test("rejects what goes wrong at the end of the ring", "T3", _rejecting(WRAP), scored="wrong queues rejected"),
-        Test("rejects a wrong count", "T3", _rejecting(COUNT), scored="wrong queues rejected"),
-        Test("rejects errors with more than K keys", "T4", _rejecting(MORE), scored="wrong queues rejected"),
-        Test("rejects changed arguments and changed keys", "T4", _rejecting(CARE), scored="wrong queues rejected"),
-    ],
+    tests=written_tests(
+        QUEUES,
+        "queue",
+        "queues",
+        ("rejects a wrong order", "T3", ORDER),
+        ("rejects what goes wrong at the end of the ring", "T3", WRAP),
+        ("rejects a wrong count", "T3", COUNT),
+        ("rejects errors with more than K keys", "T4", MORE),
+        ("rejects changed arguments and changed keys", "T4", CARE),
+    ),
     mistakes=[
         Mistake(
             "one-put",
