@@ -49,6 +49,7 @@ def finish(process, seconds=300):
 def run(workers, *arguments, **environment):
     code, out, err = finish(start(*command(workers, *arguments), **environment))
     assert code == 0, err
+    assert "by force" not in err
     return out
 
 
@@ -95,6 +96,24 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
+def assert_gone(path, ranks):
+    for rank in ranks:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(Path(f"{path}.pid{rank}").read_text()), 0)
+
+
+def test_an_interrupt_from_the_keyboard_ends_all_and_leaves_no_process(tmp_path):
+    """A terminal sends it to mpiexec and to all workers."""
+    path = tmp_path / "run.safetensors"
+    process = start(*command(2, PROGRAMS, "long", path))
+    wait_for(lambda: path.exists() or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGINT)
+    code, _, err = finish(process, 30)
+    assert code and "KeyboardInterrupt" in err and f"is in {path}: give the same command again" in err
+    assert_gone(path, [0, 1])
+    assert checkpoints.load(path)[1]["epoch"] >= 1
+
+
 def test_a_killed_worker_ends_all_and_the_run_goes_on_with_one_less(tmp_path):
     path = tmp_path / "run.safetensors"
     process = start(*command(3, PROGRAMS, "long", path))
@@ -104,9 +123,7 @@ def test_a_killed_worker_ends_all_and_the_run_goes_on_with_one_less(tmp_path):
     code, _, err = finish(process, 30)
     assert code and time.monotonic() - before < 30
     assert "one of 3 workers was lost" in err and f"is in {path}: give the same command again" in err
-    for rank in (0, 2):
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(Path(f"{path}.pid{rank}").read_text()), 0)
+    assert_gone(path, [0, 2])
 
     done = checkpoints.load(path)[1]["epoch"]
     assert f"The state after epoch {done} " in err or f"The state after epoch {done - 1} " in err
@@ -151,6 +168,13 @@ def test_a_refusal_ends_the_program_with_one_message(images):
     assert code and not out
     assert err.count("refuses") == 1 and "Traceback" not in err
     assert "worker 1 differs from worker 0 in settings" in err and "float64 (64, 256)" in err
+
+
+def test_options_that_do_not_fit_are_told_once(images):
+    arguments = ["-m", "minicl.train", "simclr", "--images", str(images), "--batch-size", "32", "--parts", "2"]
+    code, out, err = finish(start(*command(3, *arguments)))
+    assert code and not out
+    assert err.count("error: ") == err.count("Choose from 3 to 32 parts") == 1 and "Traceback" not in err
 
 
 def test_processes_of_another_mpi_are_refused():

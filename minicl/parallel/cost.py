@@ -43,8 +43,8 @@ class Costs:
     - norms: 2 ⌈log₂ R⌉ α for each direction and layer.
 
     Assumed: workers and links are alike, and one link does not slow down another; nothing is sent while something is
-    computed (the ring does so, where MPI can); a score costs
-    the same in small blocks as in large ones; nobody waits for a slow worker; data are there in time.
+    computed (the ring does so, where MPI can); a score costs the same in small blocks as in large ones; nobody waits
+    for a slow worker; data are there in time.
 
     Examples
     --------

@@ -42,11 +42,11 @@ class _Parallel:
         if not self.workers.size <= self.parts <= self.batch_size:
             raise ValueError(
                 f"parallel.{name}: a batch of {self.batch_size} images in {self.parts} parts for {self.workers.size} workers: "
-                "each worker needs a part, and each part an image. Set parts=."
+                f"each worker needs a part, and each part an image. Choose from {self.workers.size} to {self.batch_size} parts "
+                "(parts=, or MoCo's groups=)."
             )
         self._settle = lambda: None
         self._say = lambda text: None
-        self._written = None  # the epoch that the checkpoint holds
 
     def gradients(self, batch):
         with self._own_draws():
@@ -95,8 +95,8 @@ class _Parallel:
         """
         self._agree(versions=versions(), settings=self.config(), epochs=epochs)
         progress = progress and self.workers.rank == 0
+        self._path, self._written = checkpoint, None  # the file, and the epoch that it holds
         with self.workers.last_words() as self._say:
-            self._path = checkpoint
             super().fit(images, epochs, labels, progress, checkpoint, **others)
             self._agree(epoch=self.epoch)  # nobody goes on before the file is there
         self._say = lambda text: None
@@ -110,13 +110,13 @@ class _Parallel:
         if self.workers.size > 1:
             arrays, notes = self._snapshot()
             state = {name: zlib.crc32(np.ascontiguousarray(a)) for name, a in arrays.items()}
-            self._agree(data=self._run, epoch=self.epoch, state=state, generators=notes["generators"])
+            self._agree(epoch=self.epoch, data=self._run, state=state, generators=notes["generators"])
         self._say(self._how_to_go_on())
         super()._run_epoch(*args)
 
     def _how_to_go_on(self):
-        text = f"minicl: the run was ended by force in epoch {self.epoch + 1}; one of {self.workers.size} "
-        text += "workers was lost, or failed. "
+        text = f"minicl: the run was ended by force in epoch {self.epoch + 1}: one of {self.workers.size} workers was "
+        text += "lost, failed, or was interrupted. "
         if self._path is None:
             return text + "It had no checkpoint, so it must begin again; fit(..., checkpoint=PATH) keeps one."
         if self._written is None:

@@ -17,7 +17,10 @@ import numpy as np
 from ..arrays import device_of, to_device, to_numpy
 from .workers import Refused, Workers
 
-PATIENCE = float(os.environ.get("MINICL_PATIENCE", 300))  # seconds that a worker may be behind the others
+try:
+    PATIENCE = float(os.environ.get("MINICL_PATIENCE", 300))  # seconds that a worker may be behind the others
+except ValueError as error:
+    raise ValueError(f"MINICL_PATIENCE is a number of seconds, such as 600. {error}") from None
 
 NUMBERS = "fdilq"  # kinds of numbers that MPI can add (half precision is added here)
 
@@ -75,7 +78,10 @@ class MPI(Workers):
         row = array.dtype.itemsize * math.prod(array.shape[1:])
         self._wait(self.comm.Iallgather(np.array([len(array), row], np.int64), heads))
         if not (heads[:, 1] == row).all():
-            raise Refused(f"minicl.parallel: rows of {heads[:, 1].tolist()} bytes cannot be put together.")
+            raise Refused(
+                f"minicl.parallel: rows of {heads[:, 1].tolist()} bytes cannot be put together. Give arrays of one dtype, "
+                "whose shapes differ in the first axis alone."
+            )
         sizes = heads.prod(axis=1)
         everyone = np.empty(sizes.sum(), np.uint8)
         target = [everyone, sizes, np.cumsum(sizes) - sizes, self.mpi.BYTE]
@@ -137,6 +143,7 @@ class MPI(Workers):
             if self.rank == 0:
                 print(f"minicl.parallel refuses to start or go on. {error}", file=sys.stderr, flush=True)
             return
+        time.sleep(0.5 if self.rank else 0)  # where all fail alike, worker 0 says so, and ends the others meanwhile
         text = "".join(traceback.format_exception(kind, error, trace))
         print(f"{text}worker {self.rank} of {self.size} failed, and ends all.", file=sys.stderr, flush=True)
         self.comm.Abort(1)

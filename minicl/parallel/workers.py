@@ -191,10 +191,14 @@ def simulate(size, f):
             barrier.abort()
 
     threads = [threading.Thread(target=work, args=(rank,), daemon=True) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:  # an interrupt from the keyboard: the threads too are stopped, when they next wait
+        barrier.abort()
+        raise
     errors = [errors[rank] for rank in sorted(errors, key=lambda r: size if r is None else r)]
     if errors:
         raise errors[0]

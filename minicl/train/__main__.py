@@ -8,12 +8,22 @@ checkpoint, on as many workers as there are then.
 """
 
 import argparse
+import math
 import sys
 
 import numpy as np
 
 from .. import data, nn, parallel
 from ..data import views
+from .settings import whole
+
+
+def positive(text):
+    """A number of the command line that must be positive and finite."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"a positive, finite number is needed, got {text}")
+    return number
 
 
 def parser():
@@ -28,7 +38,7 @@ def parser():
     p.add_argument("--epochs", type=int, default=20)
     p.add_argument("--batch-size", type=int, default=256, help="of all workers together")
     p.add_argument("--parts", type=int, default=8, help="of a batch, at least as many as workers; MoCo's groups, too")
-    p.add_argument("--temperature", type=float, default=0.2)
+    p.add_argument("--temperature", type=positive, default=0.2)
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--queue", type=int, default=1024, help="keys that MoCo remembers")
     p.add_argument("--momentum", type=float, default=0.98, help="of MoCo's key encoder")
@@ -39,8 +49,26 @@ def parser():
     return p
 
 
+def loaded(path):
+    """The images of a .npy file, or the digits of scikit-learn."""
+    if path is None:
+        return data.digits("train")[0]
+    try:
+        with open(path, "rb") as file:
+            images = np.lib.format.read_array(file)
+    except ValueError as error:
+        raise ValueError(f"--images {path}: no .npy file of numbers ({error}). np.save writes one.") from error
+    if images.dtype.kind != "f" or images.ndim != 4:
+        raise ValueError(
+            f"--images {path}: floats of shape (N, H, W, C) are needed, got {images.dtype} {images.shape}. Divide bytes by "
+            "255; images[..., None] gives grey images their last axis."
+        )
+    return images
+
+
 def built(options, shape):
     """The method for images of a shape (H, W, C)."""
+    whole("python -m minicl.train", "--seed", options.seed, 0)
     random = {"dtype": np.dtype(options.dtype)}
     if options.encoder == "convnet":
         encoder, width = nn.ConvNet(shape[-1], rng=options.seed, **random), 128
@@ -59,12 +87,20 @@ def built(options, shape):
 
 
 def main(arguments=None):
-    """Train, and say how it ended."""
-    options = parser().parse_args(arguments)
-    workers = parallel.everybody()
-    images = data.digits("train")[0] if options.images is None else np.load(options.images)
-    images = images.astype(options.dtype)
-    method = built(options, images.shape[1:])
+    """Train, and say how it ended. Returns 2 if the options or the file do not fit: one message, on however many workers."""
+    options, workers, problem = parser().parse_args(arguments), parallel.everybody(), None
+    try:
+        images = loaded(options.images).astype(options.dtype)
+        method = built(options, images.shape[1:])
+        if not 2 <= options.batch_size <= len(images):
+            raise ValueError(f"--batch-size {options.batch_size}: it lies between 2 and the {len(images)} images.")
+    except (ValueError, OSError) as error:
+        problem = str(error)
+    workers.agree("python -m minicl.train", problem=problem)
+    if problem is not None:
+        if workers.rank == 0:
+            print(f"python -m minicl.train: error: {problem}", file=sys.stderr)
+        return 2
     method.fit(images, options.epochs, progress=not options.quiet, checkpoint=options.checkpoint)
     if workers.rank == 0:
         last = ", ".join(f"{name} {values[-1]:.12g}" for name, values in method.history.items())

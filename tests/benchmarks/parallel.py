@@ -3,9 +3,10 @@
     python -m tests.benchmarks.parallel ratio     2 processes of 1 thread against 1 process of 2 threads
     python -m tests.benchmarks.parallel cost      time per step by its parts, and the model for 2 ... 1024 workers
 
-Run it on an idle machine. Times are the best of several steps. `ratio` interleaves the two, several times. `cost` measures the constants of
-`minicl.parallel.cost.Costs` on one process, those of messages between two, and says how well the model foretells the others.
-With `--out docs/parallel.md` its last part is replaced by what was found.
+Run it on an idle machine: the load is printed. Times are the best of several steps. `ratio` interleaves the two,
+several times. `cost` measures the constants of `minicl.parallel.cost.Costs` on one process, those of messages between
+two, and says how well the model foretells the others. With `--out docs/parallel.md` what was found is put at the end of
+that page, in the place of what stood there.
 """
 
 import argparse
@@ -99,7 +100,7 @@ def measure(options):
                 return (scores > 0.5).sum(axis=1), (scores >= 0.4).sum(axis=1)
 
             visitor = np.zeros((2 * n, 66), np.float32)
-            counts = [2 * n] * workers.size if workers.size <= 2 else workers.counts("cost", visitor)
+            counts = workers.counts("cost", visitor)
             gradients = [p.data for p in method.optimizer.parameters]
             word, mb = np.zeros(1, np.float32), np.zeros(2**20, np.uint8)
             parts = {
@@ -207,15 +208,28 @@ def main():
     p.add_argument("--repeats", type=int, default=15, help="steps in a run")
     p.add_argument("--rounds", type=int, default=3, help="runs of each kind")
     p.add_argument("--workers", type=int, nargs="*", default=[], help="more numbers of processes to measure")
-    p.add_argument("--out", type=pathlib.Path, help="a page that ends with what `cost` found")
+    p.add_argument("--out", type=pathlib.Path, help="a page that ends with what was found")
     p.add_argument("--encoder", choices=ENCODERS, default="ConvNet", help=argparse.SUPPRESS)
     p.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
     options = p.parse_args()
-    if options.out is None:
-        {"ratio": ratio, "cost": cost, "measure": measure}[options.what](options)
-        return
+    if options.what == "measure":
+        measure(options)
+    elif options.out is None:
+        report(options)
+    else:
+        publish(options)
+
+
+def report(options):
+    """What the command found, below what it ran on."""
+    print(f"{os.cpu_count()} cores; load as it began {os.getloadavg()[0]:.1f} (0 is idle)")
+    {"ratio": ratio, "cost": cost}[options.what](options)
+
+
+def publish(options):
+    """The same, as the last part of a page."""
     with contextlib.redirect_stdout(io.StringIO()) as found:
-        cost(options)
+        report(options)
     kept = options.out.read_text().partition(MEASURED)[0]
     options.out.write_text(f"{kept}{MEASURED}\n\n```text\n{found.getvalue().strip()}\n```\n")
 
