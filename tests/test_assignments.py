@@ -20,7 +20,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from minicl.course import Exercise, check
+from minicl.course import EXERCISES, Exercise, check
 from notebooks.assignments import course
 
 PATHS = course.sources()
@@ -79,6 +79,15 @@ def tampered(blank):
     return notebook
 
 
+def careless(reference):
+    """All answers right, but cells that are not the student's to delete are gone, the first one among them."""
+    notebook = copy.deepcopy(reference)
+    gone = [cell for cell in notebook.cells if identity(cell) and kind(cell) == (False, False)]
+    assert "setup" in map(identity, gone)
+    notebook.cells = [cell for cell in notebook.cells if cell not in gone]
+    return notebook
+
+
 def broken(reference):
     """An endless loop, an exception and a missing function, in three answers; and the tests that they lose."""
     functions = [name for name, cell in answers(reference).items() if re.search(r"^def ", cell.source, re.M)]
@@ -119,7 +128,49 @@ def test_source_has_the_agreed_form(path):
     for name, cell in answers(notebook).items():
         assert cell.source.count("### BEGIN SOLUTION") == cell.source.count("### END SOLUTION") >= 1, name
     assert texts(notebook), "one answer at least is graded by a person"
+    assert points_told(notebook) == points_of_parts(notebook)
     assert len(wrong_submissions(path)) >= 5
+
+
+def points_told(notebook):
+    """The points of each part, from the table in the introduction."""
+    return {
+        part: int(points)
+        for part, points in re.findall(r"^\| (\d)\b.*\| (\d+)[^|]*\|$", notebook.cells[0].source, re.M)
+    }
+
+
+def points_of_parts(notebook):
+    parts, part = {}, None
+    for cell in notebook.cells:
+        if heading := re.match(r"## (\d) ·", cell.source):
+            part = heading[1]
+        if points := cell.metadata.get("nbgrader", {}).get("points"):
+            parts[part] = parts.get(part, 0) + points
+    return parts
+
+
+def test_the_guide_tells_the_points_and_the_diagnoses():
+    guide = (course.HERE.parent.parent / "docs" / "instructor.md").read_text(encoding="utf-8")
+    sums = [
+        [sum(cell.metadata["nbgrader"]["points"] for cell in cells.values()) for cells in (checks(each), texts(each))]
+        for each in map(course.read, PATHS)
+    ]
+    assert all(sum(pair) == 100 for pair in sums)
+    rubric = re.findall(r"^\| A(\d) .*?\| (\d+) \| (\d+) \|", guide, re.M)
+    assert rubric == [(path.stem[1], *map(str, pair)) for path, pair in zip(PATHS, sums)]
+    told = re.findall(r"^\| `(\w+)` \| `([\w-]+)` \| (.*) \| (.*) \|$", guide, re.M)
+    assert len(told) > 20
+    for exercise, name, says, hint in told:
+        (mistake,) = [mistake for mistake in EXERCISES[exercise].mistakes if mistake.name == name]
+        assert (says, hint) == (f"it {mistake.says}", mistake.hints[0]), name
+
+
+def test_what_students_run_needs_nothing_that_the_guide_leaves_out_of_their_copy():
+    root = course.HERE.parent.parent
+    for path in [*root.glob("minicl/**/*.py"), *root.glob("notebooks/*.py")]:
+        needed = re.findall(r"^\s*(?:from|import) (?:tests|notebooks.*assignments)\b.*", path.read_text("utf-8"), re.M)
+        assert not needed, path
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +182,8 @@ def room(tmp_path_factory):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_the_whole_cycle(path, room, tmp_path):
     name, reference = path.stem, course.read(path)
-    wrong = wrong_submissions(path) if path == PATHS[0] else {}  # the others' are run below, in less time
+    first = path == PATHS[0]  # it shows for all that what is not answered, or answered wrongly, goes this way
+    wrong = dict(list(wrong_submissions(path).items())[:2]) if first else {}  # all are run below, in less time
     with untouched():
         (released,) = course.release([path], room)
         blank = nbformat.read(released, as_version=4)
@@ -141,8 +193,9 @@ def test_the_whole_cycle(path, room, tmp_path):
 
         folder = tmp_path / "submissions"
         spoiled, lost = broken(reference)
-        hand_in(folder, "blank", blank, name)
-        hand_in(folder, "right", reference, name)
+        if first:  # else the tampered one will do: nothing is answered in it, too
+            hand_in(folder, "blank", blank, name)
+        hand_in(folder, "right", careless(reference), name)
         hand_in(folder, "tampered", tampered(blank), name)
         hand_in(folder, "broken", spoiled, name)
         for student, submission in wrong.items():
@@ -163,7 +216,8 @@ def test_the_whole_cycle(path, room, tmp_path):
             test: graded[student][test].diagnosis for test in points if graded[student][test].points != points[test]
         }
 
-    for student in ("blank", "tampered"):
+    assert set(graded) == {*(["blank"] if first else []), "right", "tampered", "broken", *wrong}
+    for student in {"blank", "tampered"} & set(graded):
         assert {grade.points for grade in graded[student].values()} == {0}, student
     assert lost_by("right") == {}
     assert all(graded["right"][text].points is None for text in texts(reference)), "a person has to read these"
@@ -189,7 +243,7 @@ def test_each_mistake_of_an_exercise_that_only_hidden_tests_have_is_failed_and_n
                 assert report.diagnosis[0].name == mistake.name, (exercise.name, mistake.name, report)
 
 
-@pytest.mark.parametrize("path", PATHS[1:], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_wrong_submissions_lose_the_points_of_their_mistake(path):
     """As in the whole cycle, without its kernels; and here students' own reports are made, too."""
     reference = course.read(path)
@@ -284,6 +338,26 @@ def test_what_a_cell_does_to_its_kernel_costs_no_other_cell_its_points(room, tmp
     assert {name: cell.source for name, cell in answers(done).items()} == {n: a for n, (a, _) in MISHAPS.items()}
 
 
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("student;assignment;cell;points\nada;a9_mishaps;why;3", "line 2: no column 'student'"),
+        (
+            'student,assignment,cell,points\nada,a9_mishaps,why,"3,5"',
+            "line 2: points are a number such as 3.5; got '3,5'",
+        ),
+    ],
+)
+def test_points_by_hand_that_cannot_be_read_are_refused(text, why, tmp_path, monkeypatch, capsys):
+    path = source_of_ours(tmp_path)
+    hand_in(tmp_path / "in", "ada", course.read(path), path.stem)
+    (tmp_path / "in" / "manual.csv").write_text(text)
+    monkeypatch.setattr(course, "sources", lambda names=(): [path])
+    assert course.main(["grade", str(tmp_path / "in"), "--course", str(tmp_path / "course")]) == 2
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "course").exists()
+
+
 def test_points_by_hand_and_files_that_cannot_be_read(room, tmp_path, monkeypatch, capsys):
     path, folder = source_of_ours(tmp_path), tmp_path / "in"
     hand_in(folder, "ada", course.read(path), path.stem)
@@ -294,7 +368,10 @@ def test_points_by_hand_and_files_that_cannot_be_read(room, tmp_path, monkeypatc
         "student,assignment,cell,points,comment",
         f"ada,{path.stem},why,3,Short but right",
         f"ada,{path.stem},test_good,1,",
+        f"adda,{path.stem},why,4,A student who handed nothing in",
+        f"ada,{path.stem},another,,A row without points says nothing",
     ]
+    (folder / "ada" / "notes.ipynb").write_text("{}")
     (folder / "manual.csv").write_text("\n".join(rows))
     with untouched():
         assert course.main(["grade", str(folder), "--course", str(room)]) == 1, "bob's file cannot be read"
@@ -303,8 +380,10 @@ def test_points_by_hand_and_files_that_cannot_be_read(room, tmp_path, monkeypatc
     of = 2 * len(MISHAPS)
     assert (total["automatic"], total["of"], total["by_hand"], total["of_by_hand"]) == (of - 1, of, 3, 4)
     assert total["waiting"] == 0
-    assert [entry["student"] for entry in report["not_graded"]] == ["bob"]
-    assert "**bob, a9_mishaps: not graded.**" in capsys.readouterr().out
+    assert [entry["student"] for entry in report["not_graded"]] == ["bob", "adda"]
+    said = capsys.readouterr()
+    assert "**bob, a9_mishaps: not graded.**" in said.out and "manual.csv has points for it" in said.out
+    assert "notes.ipynb: no assignment is named in it" in said.err
     assert "Short but right" in (room / f"feedback/ada/{path.stem}/{path.stem}.html").read_text()
     waiting = csv.DictReader((room / "grades" / "to_grade.csv").open())
     assert list(waiting) == []

@@ -235,7 +235,7 @@ def _line(text, most=300):
 # ------------------------------------------------------------------------------------- inside of the notebook's process
 
 
-class _Limited:
+class Limited:
     """A stream that refuses to write more than `PRINTS` characters a cell."""
 
     def __init__(self, stream):
@@ -247,7 +247,7 @@ class _Limited:
             raise RuntimeError(f"the cell printed more than {PRINTS} characters")
         return self._stream.write(text)
 
-    def _next_cell(self, *_):
+    def next_cell(self, *_):
         self._left = PRINTS
 
     def __getattr__(self, name):
@@ -271,14 +271,20 @@ class _Clock:
 _clock = _Clock()
 
 
-def _begin(shell, seconds):
+def protect(shell):
     """Prepares the process: what a cell may not do to the cells after it."""
+    shell.ask_exit = lambda: None  # exit() would end the process a moment later, in the middle of another cell
+    sys.stdout = Limited(sys.stdout)
+    shell.events.register("pre_run_cell", sys.stdout.next_cell)
+
+
+def _begin(shell, seconds):
+    """Prepares the process for `grade`."""
     _clock.seconds = seconds
     _clock.start()
-    shell.ask_exit = lambda: None  # exit() would end the process a moment later, in the middle of another cell
-    sys.stdout = _Limited(sys.stdout)
-    for what, when in ("pre", sys.stdout._next_cell), ("pre", _clock.start), ("post", _clock.stop):
-        shell.events.register(f"{what}_run_cell", when)
+    protect(shell)
+    shell.events.register("pre_run_cell", _clock.start)
+    shell.events.register("post_run_cell", _clock.stop)
 
 
 def _answer(pair, file, seed):

@@ -41,7 +41,7 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
     SaveAutoGrades,
 )
-from nbgrader.utils import is_grade, is_solution
+from nbgrader.utils import is_grade, is_locked, is_solution
 from tqdm import tqdm
 from traitlets.config import Config
 
@@ -167,7 +167,7 @@ def _checked(answer):
 
 
 class RestoreCells(NbGraderPreprocessor):
-    """Puts graded cells back that a student deleted: below the cell they belong to, else at the end."""
+    """Puts cells back that are not the student's to delete: below the one before them, else tests last, others first."""
 
     def preprocess(self, nb, resources):
         name = resources["nbgrader"]["assignment"]
@@ -176,8 +176,9 @@ class RestoreCells(NbGraderPreprocessor):
         above = None
         for cell in released.cells:
             place = _places(nb)
-            if is_grade(cell) and _id(cell) not in place:
-                nb.cells.insert(place.get(above, len(nb.cells) - 1) + 1, copy.deepcopy(cell))
+            if (is_grade(cell) or is_locked(cell)) and _id(cell) not in place:
+                last = len(nb.cells) - 1
+                nb.cells.insert(place.get(above, last if is_grade(cell) else -1) + 1, copy.deepcopy(cell))
             above = _id(cell) or above
         return nb, resources
 
@@ -187,7 +188,7 @@ def _id(cell):
 
 
 def _places(nb):
-    return {_id(cell): i for i, cell in enumerate(nb.cells)}
+    return {_id(cell): i for i, cell in enumerate(nb.cells) if _id(cell)}
 
 
 class Run(Execute):
@@ -263,10 +264,10 @@ def submissions(folder, paths):
     the file name does, "ada_a1_engine_and_gradients.ipynb". Of several the newest counts.
     """
     found = {}
-    for file in sorted(Path(folder).rglob("*.ipynb")):
+    for file in _notebooks(folder):
         parts = file.relative_to(folder).parts
         for path in paths:
-            if path.stem in file.stem and not any(part.startswith(".") for part in parts):
+            if path.stem in file.stem:
                 student = parts[0] if len(parts) > 1 else file.stem.partition(path.stem)[0]
                 student = re.sub(r"[^\w.@ -]", "_", student).strip("_-. ") or "unnamed"
                 known = found.get((student, path))
@@ -275,15 +276,23 @@ def submissions(folder, paths):
     return [(student, path, file) for (student, path), file in sorted(found.items())]
 
 
+def _notebooks(folder):
+    """All notebooks below a folder; what Jupyter keeps in .ipynb_checkpoints is none."""
+    files = sorted(Path(folder).rglob("*.ipynb"))
+    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+
+
 def grade(folder, paths, course=COURSE, timeout=CELL_TIMEOUT, seed=None):
     """Grades all submissions in a folder, and writes feedback; returns the grades, and the problems by submission.
 
     Points given by hand are taken from `manual.csv` in the folder, and from what was entered in nbgrader's own pages.
+    `Unreadable` says what is wrong with that file.
     """
     folder = Path(folder)
     handed_in = submissions(folder, paths)
+    manual = _manual(folder / "manual.csv")
     release([path for path in paths if any(path == other for _, other, _ in handed_in)], course)
-    by_hand = [*_read_csv(course / BY_HAND), *_read_csv(folder / "manual.csv")]
+    by_hand = [*_read_csv(course / BY_HAND), *manual]
     if seed is not None:
         os.environ["MINICL_COURSE_SEED"] = str(seed)
     nbgrader, grades, problems = api(course, timeout), [], {}
@@ -295,6 +304,12 @@ def grade(folder, paths, course=COURSE, timeout=CELL_TIMEOUT, seed=None):
             _checked(nbgrader.generate_feedback(path.stem, student))
         except Exception as error:  # whatever is wrong with one submission, the others are graded
             problems[student, path.stem] = f"{type(error).__name__}: {str(error)[-1000:]}"
+    known = {(student, path.stem) for student, path, _ in handed_in}
+    others = {path.stem for path in sources()} - {path.stem for path in paths}  # these are not graded this time
+    for row in manual:
+        pair = row["student"], row["assignment"]
+        if pair not in known and row["assignment"] not in others:
+            problems[pair] = "manual.csv has points for it, but there is no such submission."
     return grades, problems
 
 
@@ -384,6 +399,24 @@ def _forget(name, course):
         if kept:
             _write_csv(course / BY_HAND, kept.values())
         book.remove_assignment(name)
+
+
+class Unreadable(ValueError):
+    """manual.csv has no such columns, or points that are no number."""
+
+
+def _manual(path):
+    """The rows of manual.csv that give points."""
+    rows = _read_csv(path)
+    for line, row in enumerate(rows, start=2):
+        missing = [name for name in ("student", "assignment", "cell", "points") if row.get(name) is None]
+        if missing:
+            raise Unreadable(f"{path}, line {line}: no column {missing[0]!r}; it must hold {','.join(COLUMNS)}")
+        try:
+            float(row["points"] or 0)
+        except ValueError:
+            raise Unreadable(f"{path}, line {line}: points are a number such as 3.5; got {row['points']!r}") from None
+    return [row for row in rows if row["points"]]
 
 
 def _read_csv(path):
@@ -484,9 +517,16 @@ def main(arguments=None):
         print(f"Error: no notebook below {folder} has one of these in its name:", file=sys.stderr)
         print("  " + ", ".join(path.stem for path in paths), file=sys.stderr)
         return 2
-    grades, problems = grade(folder, paths, options.course, options.timeout, options.seed)
+    try:
+        grades, problems = grade(folder, paths, options.course, options.timeout, options.seed)
+    except Unreadable as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
     write(grades, problems, options.course / "grades")
     print(markdown(grades, problems))
+    for file in _notebooks(folder):
+        if not any(path.stem in file.stem for path in sources()):
+            print(f"Not graded: {file}: no assignment is named in it", file=sys.stderr)
     print(f"Written to {options.course / 'grades'}; pages for the students are in {options.course / 'feedback'}")
     return 1 if problems else 0
 

@@ -1,14 +1,12 @@
 """Hidden tests of assignment 1: one function for each test cell, called with what the student wrote."""
 
 import numpy as np
-from hidden_tests import NotYet, choice, number, require
+from hidden_tests import NO_HINTS, NotYet, choice, number, require
 
 from minicl.course.answers import Failed
 from minicl.course.catalogue.vjp import vjp_tests
 from minicl.course.exercise import Exercise, Mistake, Test, call, draw
 from minicl.course.numeric import complex_step
-
-NO_HINTS = ("", "", "")  # hidden tests give none
 
 # ------------------------------------------------------------------------------------------------- predict and measure
 

@@ -1,21 +1,18 @@
 """Hidden tests of assignment 2: one function for each autograded cell, called with what the student wrote."""
 
-import functools
 import math
 
-import hidden_tests
 import numpy as np
-from hidden_tests import NotYet, choice, require
+from hidden_tests import NotYet, choice, four_digits, require
 
 VALUES, HARD = "T0 T1 T2 T3", "T4"
-number = functools.partial(hidden_tests.number, tolerance=3e-4)  # four digits are enough
 
 
 # ------------------------------------------------------------------------------------------------- 1 · cosine
 
 
 def shrinks(answer):
-    number(
+    four_digits(
         answer,
         0.5,
         {
@@ -38,7 +35,7 @@ def cosine_gradient_of_zeros(function):
 
 
 def posterior(answer):
-    number(
+    four_digits(
         answer,
         3 / 8,
         {
@@ -62,7 +59,7 @@ def nce_loss_of_large_scores(function):
 
 
 def second_place(answer):
-    number(
+    four_digits(
         answer,
         6 / 10,
         {
@@ -146,7 +143,7 @@ def counterexample(views, tau):
 
 
 def without_partner(answer):
-    number(
+    four_digits(
         answer,
         math.log(2) - 2,
         {
@@ -166,7 +163,7 @@ def without_partner(answer):
 
 
 def collapse(answer):
-    number(
+    four_digits(
         answer,
         math.log(255),
         {
@@ -194,7 +191,7 @@ def nt_xent_at_low_temperature(function):
 
 
 def new_length(answer):
-    number(
+    four_digits(
         answer,
         math.sqrt(26),
         {

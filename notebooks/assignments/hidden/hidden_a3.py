@@ -2,28 +2,11 @@
 
 import functools
 
-import hidden_tests
 import numpy as np
-from hidden_tests import SEED, NotYet, choice, require
+from hidden_tests import SEED, NotYet, choice, four_digits, number, require, run
 
 import minicl as mc
-from minicl.course.guard import Clock, TimeUp, quiet
-
-number = functools.partial(hidden_tests.number, tolerance=3e-4)  # four digits are enough
-
-
-def run(function, *args, seconds=10):
-    """What a student's function returns; `NotYet` where it returns nothing or does not end."""
-    try:
-        with quiet(), Clock(seconds) as clock:
-            return clock.call(lambda: function(*args))
-    except TimeUp:
-        raise NotYet("endless", f"Not finished within {seconds} s.") from None
-    except NotImplementedError:
-        raise NotYet("not-written", "Not written yet.") from None
-    except Exception as error:
-        raise NotYet("error", f"It raised {type(error).__name__}: {' '.join(str(error).split())[:160]}") from None
-
+from minicl.course.guard import quiet
 
 # --------------------------------------------------------------------------------------------- 1 · a convolution
 
@@ -127,7 +110,7 @@ def is_adjoint(function):
 
 
 def chance(answer):
-    hidden_tests.number(  # to five decimals: 1/127 and 1/128 are near
+    number(  # to five decimals: 1/127 and 1/128 are near
         answer,
         1 / 127,
         {
@@ -149,7 +132,7 @@ def two_views(function):
 
 
 def thrown_away(answer):
-    number(
+    four_digits(
         answer,
         24768,
         {
@@ -309,7 +292,7 @@ def train_steps(function):
 
 
 def random_labels(answer):
-    number(
+    four_digits(
         answer,
         0.1,
         {

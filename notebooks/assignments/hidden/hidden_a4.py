@@ -3,14 +3,12 @@
 import math
 
 import numpy as np
-from hidden_tests import SEED, NotYet, choice, number, require
+from hidden_tests import NO_HINTS, SEED, NotYet, choice, number, require, run
 from scipy.stats import t
 
 from minicl.course import Exercise, Mistake, Test, call, draw
 from minicl.course.answers import Failed
 from minicl.evaluate import linear_probe
-
-NO_HINTS = ("", "", "")  # hidden tests give none
 
 # ------------------------------------------------------------------------------------------------- numbers and letters
 
@@ -107,7 +105,7 @@ def supcon_sharp(function):
 def as_supcon(function):
     views = np.random.default_rng(SEED).permutation(3 * 4 * 2.0 * np.arange(1, 25)).reshape(3, 4, 2)
     kept = views.copy()
-    answer = _called(function, views)
+    answer = run(function, views)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise NotYet("no-pair", "Two arrays are asked for, z and labels.")
     z, labels = map(np.asarray, answer)
@@ -134,19 +132,11 @@ def as_supcon(function):
     raise NotYet("unknown", "Two rows must have one label exactly if they are views of one image.")
 
 
-def _called(function, *args):
-    try:
-        return function(*args)
-    except Exception as error:
-        diagnosis = "not-written" if isinstance(error, NotImplementedError) else "error"
-        raise NotYet(diagnosis, f"The function raised {type(error).__name__}: {str(error)[:100]}") from None
-
-
 def few_rows(function):
     labels = np.random.default_rng(SEED).permutation(np.repeat([3, 5, 8], [4, 6, 9]))
     draws = []
     for seed in range(300):
-        rows = np.asarray(_called(function, labels, 2, np.random.default_rng([SEED, seed])))
+        rows = np.asarray(run(function, labels, 2, np.random.default_rng([SEED, seed])))
         if rows.shape != (6,) or rows.dtype.kind not in "iu":
             raise NotYet("wrong-shape", f"Six whole numbers are asked for; this is {rows.dtype} of shape {rows.shape}.")
         if rows.min() < 0 or rows.max() >= len(labels):
@@ -160,7 +150,7 @@ def few_rows(function):
         draws.append(rows)
     if all(np.array_equal(draws[0], rows) for rows in draws):
         raise NotYet("not-random", "Every generator gives the same rows.")
-    again = _called(function, labels, 2, np.random.default_rng([SEED, 0]))
+    again = run(function, labels, 2, np.random.default_rng([SEED, 0]))
     if not np.array_equal(draws[0], again):
         raise NotYet("other-generator", "The same generator gives other rows the second time: draw from rng alone.")
     share = np.bincount(np.concatenate(draws), minlength=len(labels)) / 300

@@ -12,8 +12,10 @@ import time
 import numpy as np
 
 from minicl.course import EXERCISES, check
+from minicl.course.guard import Clock, TimeUp, quiet
 
-SEED = int(os.environ.get("MINICL_COURSE_SEED", "2026"))  # of all hidden inputs: make grade SEED=...
+NO_HINTS = ("", "", "")  # of a mistake that only hidden tests know
+SEED = int(os.environ.get("MINICL_COURSE_SEED", "2026"))  # of all hidden inputs; `make grade ARGS="--seed 7"` sets it
 
 
 class NotYet(AssertionError):
@@ -70,6 +72,19 @@ def _report(exercise, function):
     return report
 
 
+def run(function, *args, seconds=10):
+    """What a student's function returns; `NotYet` where it returns nothing or does not end."""
+    try:
+        with quiet(), Clock(seconds) as clock:
+            return clock.call(lambda: function(*args))
+    except TimeUp:
+        raise NotYet("endless", f"Not finished within {seconds} s.") from None
+    except NotImplementedError:
+        raise NotYet("not-written", "Not written yet.") from None
+    except Exception as error:
+        raise NotYet("error", f"It raised {type(error).__name__}: {' '.join(str(error).split())[:160]}") from None
+
+
 def number(answer, expected, mistakes=(), tolerance=1e-6):
     """Raise `NotYet` unless a student's number equals the expected one, relative to its size.
 
@@ -93,6 +108,9 @@ def number(answer, expected, mistakes=(), tolerance=1e-6):
         if near(value):
             raise NotYet(diagnosis, sentence)
     raise NotYet("unknown", "Another number is right.")
+
+
+four_digits = functools.partial(number, tolerance=3e-4)  # for numbers that students may work out by hand
 
 
 def choice(answer, expected, mistakes=()):
