@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test sync lint verify equations oracles bench bench-ops fashion recipe docs claims course grade mutation clean
+.PHONY: help notebooks lab test test-gpu sync lint verify equations oracles bench bench-ops bench-gpu fashion recipe docs claims course grade mutation clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -30,6 +30,9 @@ lab: $(VENV)/.notebooks  ## open the executed copies in JupyterLab
 
 test: $(VENV)/.test  ## run the tests, the notebooks in their fast profile included
 	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+test-gpu: $(VENV)/.test  ## the tests of computing, with CuPy on a GPU; without one it says so and fails
+	@$(ONE_THREAD) $(PY) -m pytest --gpu $(ARGS)
 
 sync: $(VENV)/.notebooks  ## run the .py sources in the full profile and store them as the tracked .ipynb
 	@$(PY) -m notebooks.build sync $(NB)
@@ -55,6 +58,9 @@ oracles: $(VENV)/.test  ## install torch, jax and autograd, which some tests com
 
 bench-ops: $(VENV)/.test  ## time every op, beside torch and autograd where they are installed
 	$(PY) -m tests.benchmarks.ops $(ARGS)
+
+bench-gpu: $(VENV)/.test  ## time CPU, GPU and torch, and how far they differ; without a GPU it says so and fails
+	@$(PY) -m tests.benchmarks.gpu $(ARGS)
 
 bench: $(BENCH)/.done  ## time losses, training steps and word2vec beside their peers; writes docs/benchmarks.md
 	@$(BENCH)/bin/python -m tests.benchmarks.speed --out docs $(ARGS)

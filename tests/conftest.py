@@ -10,6 +10,8 @@ import fake_cupy
 import numpy as np
 import pytest
 
+from minicl.arrays import gpu_library
+
 
 def gpu_is_there():
     """A successful import says nothing: the wheel imports well without a GPU."""
@@ -21,6 +23,26 @@ def gpu_is_there():
 REAL_CUPY = gpu_is_there()
 LIBRARIES = ["numpy", "fake cupy", *(["cupy"] if REAL_CUPY else [])]
 ORACLES = ["torch", "autograd", "scipy", "hypothesis"]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--gpu", action="store_true", help="only the tests under real CuPy; 2 if there is no GPU")
+
+
+def pytest_configure(config):
+    if config.getoption("--gpu") and not REAL_CUPY:
+        try:
+            gpu_library()
+        except RuntimeError as error:
+            pytest.exit(f"nothing was tested on a GPU. {error}", returncode=2)
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--gpu"):
+        params = [getattr(item, "callspec", None) and item.callspec.params for item in items]
+        chosen = [bool(p) and "cupy" in (str(p.get("xp")), str(p.get("gpu"))) for p in params]
+        config.hook.pytest_deselected(items=[item for item, keep in zip(items, chosen) if not keep])
+        items[:] = [item for item, keep in zip(items, chosen) if keep]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import inspect
 import operator
 import pickle
 import sys
@@ -11,6 +12,7 @@ import weakref
 import fake_cupy
 import numpy as np
 import pytest
+from fake_cupy.distributed import memory
 from fake_cupy.names import NAMES, VERSION
 
 ON_HOST = np.arange(6.0).reshape(2, 3) / 4 - 0.5
@@ -226,11 +228,41 @@ def test_says_what_it_does_not_offer(cp, name):
 
 def test_offers_no_name_that_the_wheel_lacks(cp):
     """Also in the types; the stand-in's own needs are private."""
-    modules = {name: sys.modules[name] for name in ("cupy", "cupy.linalg", "cupyx", "cupyx.scipy.special")}
-    for title, real in {**modules, "cupy.ndarray": cp.ndarray, "cupy.ufunc": cp.ufunc}.items():
+    names = ("cupy", "cupy.linalg", "cupyx", "cupyx.scipy.special", "cupyx.distributed")
+    types = {"cupy.ndarray": cp.ndarray, "cupy.ufunc": cp.ufunc}
+    types["cupyx.distributed.NCCLBackend"] = fake_cupy.distributed.NCCLBackend
+    for title, real in {**{name: sys.modules[name] for name in names}, **types}.items():
         offered = {name for name in [*dir(real), *vars(real)] if not name.startswith("_")}
         assert offered, title
         assert offered <= set(NAMES[title]), title
+
+
+def test_messages_between_gpus_take_the_real_parameters():
+    functions = {"cupyx.distributed": ["init_process_group"], "cupyx.distributed.NCCLBackend": []}
+    functions["cupyx.distributed.NCCLBackend"] = ["all_gather", "all_reduce", "recv", "reduce_scatter", "send"]
+    for title, names in functions.items():
+        owner = fake_cupy.distributed if title == "cupyx.distributed" else fake_cupy.distributed.NCCLBackend
+        for name in names:
+            found = str(inspect.signature(getattr(owner, name))).replace("(self, ", "(")
+            assert found == NAMES[title][name], name
+
+
+@pytest.mark.parametrize(
+    "x, error, text",
+    [
+        (fake_cupy.cupy.zeros((4, 4))[:, ::2], RuntimeError, "c- or f-contiguous"),
+        (fake_cupy.cupy.zeros(2, bool), TypeError, "Unknown dtype bool for NCCL"),
+        (np.zeros(2), AttributeError, "ndarray"),
+    ],
+)
+def test_what_real_messages_between_gpus_refuse(x, error, text):
+    with pytest.raises(error, match=text):
+        memory(x)
+
+
+def test_nccl_sees_numbers_as_they_lie_in_memory():
+    """An array of columns is sent as its transpose, without a word."""
+    assert memory(fake_cupy.cupy.asarray(np.array([[1, 2], [3, 4]], order="F"))).tolist() == [1, 3, 2, 4]
 
 
 def test_random_is_refused(cp):

@@ -14,17 +14,20 @@ import contextlib
 import sys
 
 from . import namespace
+from .distributed import distributed, nccl
 from .namespace import cupy, cupyx, ndarray
 
-__all__ = ["cupy", "cupyx", "install", "installed", "ndarray", "uninstall"]
+__all__ = ["cupy", "cupyx", "distributed", "install", "installed", "nccl", "ndarray", "uninstall"]
 
 MODULES = {
     "cupy": cupy,
     "cupy.cuda": namespace.cuda,
+    "cupy.cuda.nccl": nccl,
     "cupy.cuda.runtime": namespace.cuda.runtime,
     "cupy.linalg": namespace.linalg,
     "cupy.random": namespace.random,
     "cupyx": cupyx,
+    "cupyx.distributed": distributed,
     "cupyx.scipy": namespace.scipy,
     "cupyx.scipy.special": namespace.special,
 }

@@ -1,38 +1,52 @@
-"""One pretended GPU that is always idle: what `cupy.cuda` needs for a program that selects, waits and measures."""
+"""Pretended GPUs that are always idle: what `cupy.cuda` needs for a program that selects, waits and measures.
+
+There is one, or as many as the variable FAKE_GPUS says.
+"""
 
 import contextlib
+import os
+import threading
 import time
 import types
 
+COUNT = int(os.environ.get("FAKE_GPUS", 1))
+current = threading.local()  # its `id` is the GPU that a thread has chosen
+
 
 class Device(contextlib.ContextDecorator):
-    """`cupy.cuda.Device(0)`."""
+    """`cupy.cuda.Device(0)`; without a number the one in use."""
 
-    def __init__(self, device=0):
-        self.id = int(device)
-        if self.id != 0:
-            raise ValueError(f"there is one pretended GPU, number 0, and no number {device}")
+    def __init__(self, device=None):
+        self.id = getattr(current, "id", 0) if device is None else int(device)
+        if not 0 <= self.id < COUNT:
+            raise ValueError(f"there are {COUNT} pretended GPUs, and no number {device}")
+        self.before = []
+
+    pci_bus_id = property(lambda self: f"0000:{self.id:02X}:00.0")
 
     def __enter__(self):
-        return self
+        self.before.append(Device())
+        return self.use()
 
     def __exit__(self, *error):
-        return None
+        self.before.pop().use()
 
     def __int__(self):
         return self.id
 
     def __eq__(self, other):
-        return isinstance(other, Device)
+        return isinstance(other, Device) and self.id == other.id
 
     def __hash__(self):
-        return 0
+        return self.id
 
     def __repr__(self):
-        return "<CUDA Device 0>"
+        return f"<CUDA Device {self.id}>"
 
     def use(self):
-        """Select the device."""
+        """Select the device for this thread."""
+        current.id = self.id
+        return self
 
     def synchronize(self):
         """Wait for the device."""
@@ -120,8 +134,8 @@ def module():
     """The module `cupy.cuda`."""
     runtime = types.ModuleType("cupy.cuda.runtime")
     runtime.CUDARuntimeError = CUDARuntimeError
-    runtime.getDeviceCount = lambda: 1
-    runtime.getDevice = lambda: 0
+    runtime.getDeviceCount = lambda: COUNT
+    runtime.getDevice = lambda: Device().id
     runtime.setDevice = lambda device: Device(device).use()
     runtime.deviceSynchronize = lambda: None
     runtime.getDeviceProperties = lambda device: {"name": b"a pretended GPU", "totalGlobalMem": 0}

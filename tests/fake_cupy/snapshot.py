@@ -28,6 +28,7 @@ def sections():
     """The real modules and types whose names are kept, by the name of their section."""
     import cupy
     import cupy.linalg
+    import cupyx.distributed
     import cupyx.scipy.special
 
     return {
@@ -36,6 +37,8 @@ def sections():
         "cupy.ndarray": (cupy.ndarray, None),
         "cupy.ufunc": (cupy.ufunc, None),
         "cupyx": (cupyx, None),
+        "cupyx.distributed": (cupyx.distributed, None),
+        "cupyx.distributed.NCCLBackend": (cupyx.distributed.NCCLBackend, None),
         "cupyx.scipy.special": (cupyx.scipy.special, None),
     }
 
