@@ -102,6 +102,25 @@ def gpu_library():
     return cupy
 
 
+def choose_gpu(number):
+    """Have this process use one of the GPUs that it sees, counted round; returns that GPU's address within the machine."""
+    cuda = gpu_library().cuda
+    device = cuda.Device(number % cuda.runtime.getDeviceCount())
+    device.use()
+    return device.pci_bus_id
+
+
+def nccl():
+    """The module of NCCL's groups of messages, or None where NCCL is not installed."""
+    module = importlib.import_module("cupy.cuda.nccl")
+    return module if module.available else None
+
+
+def nccl_between(size, rank):
+    """What sends arrays between the GPUs of `size` processes, which mpiexec has started: all of them call this."""
+    return importlib.import_module("cupyx.distributed").init_process_group(size, rank, backend="nccl", use_mpi=True)
+
+
 def special(xp):
     """SciPy's special functions for the arrays of `xp` (NumPy has no error function)."""
     return importlib.import_module("scipy.special" if xp is np else "cupyx.scipy.special")

@@ -1,6 +1,7 @@
 """What `test_parallel_mpi.py` has the workers do: `mpiexec -n R python tests/parallel_programs.py NAME FILE`.
 
-Worker 0 writes what was found to FILE. Without mpiexec the same program runs on one process.
+Worker 0 writes what was found to FILE. Without mpiexec the same program runs on one process. Where the variable FAKE_GPUS
+is set, arrays are on so many pretended GPUs.
 """
 
 import os
@@ -14,6 +15,11 @@ from minicl import parallel
 
 SHARDS = {1: [11], 2: [9, 2], 4: [4, 1, 5, 1]}  # images of each worker
 STEPS = 20
+DEVICE = "gpu" if "FAKE_GPUS" in os.environ else "cpu"
+
+
+def put(x):
+    return mc.to_device(x, DEVICE)
 
 
 def shard(x, workers):
@@ -27,36 +33,42 @@ def losses(workers):
     z1, z2 = np.random.default_rng(0).standard_normal((2, 11, 5))
     found = {}
     for temperature in (0.5, 0.05, 0.004):
-        a, b, t = mc.tensor(shard(z1, workers)), mc.tensor(shard(z2, workers)), mc.tensor(temperature)
+        a, b, t = (mc.tensor(put(x)) for x in (shard(z1, workers), shard(z2, workers), np.array(temperature)))
         loss = parallel.nt_xent(a, b, t, workers)
         ga, gb, gt = mc.grad(loss, [a, b, t])
         found |= {f"{temperature} loss": loss.data, f"{temperature} dt": workers.sum(gt)}
         found |= {f"{temperature} dz1": workers.gather(ga), f"{temperature} dz2": workers.gather(gb)}
-        same = workers.exchange(loss.data[None])
+        same = workers.exchange(mc.to_numpy(loss)[None])
         assert all((x == same[0]).all() for x in same)
     talk(workers)
-    return found
+    return {name: mc.to_numpy(x) for name, x in found.items()}
 
 
 def talk(workers):
-    """Whole numbers of several kinds: MPI's ways against those that `Workers` defines by one exchange."""
-    rng = np.random.default_rng(workers.rank)
+    """Whole numbers of several kinds: the ways of MPI and NCCL against those that `Workers` defines by one exchange."""
+
+    def agree(found, expected, kind):
+        assert found.dtype == kind and mc.to_device(found, DEVICE) is found
+        assert np.array_equal(mc.to_numpy(found), mc.to_numpy(expected))
+
+    rng, slow = np.random.default_rng(workers.rank), parallel.Workers
     sizes = SHARDS[workers.size]
-    for kind in (np.float64, np.float32, np.float16, np.int64):
+    for kind in (np.float64, np.float32, np.float16, np.int64, np.bool_):
         for shape in [(), (3,), (11, 2)]:
-            x = rng.integers(-9, 9, shape).astype(kind)
-            assert np.array_equal(workers.sum(x), parallel.Workers.sum(workers, x.reshape(-1)).reshape(shape))
-            assert workers.sum(x).dtype == kind
-        expected = parallel.Workers.sum_rows(workers, x, sizes)
-        assert np.array_equal(workers.sum_rows(x, sizes), expected) and expected.dtype == kind
-        own = rng.integers(-9, 9, (sizes[workers.rank], 2)).astype(kind)
-        arrived = workers.pass_on(own, sizes[workers.rank - 1])()
-        assert np.array_equal(arrived, parallel.Workers.pass_on(workers, own, None)())
-    y = rng.integers(-9, 9, (11, 2)).astype(float)
-    x = rng.integers(-9, 9, (sizes[workers.rank], 2)).astype(float)
+            x = put(rng.integers(-9, 9, shape).astype(kind))
+            agree(workers.sum(x), slow.sum(workers, x.reshape(-1)).reshape(shape), kind)
+        rows = put(rng.integers(-9, 9, (sizes[workers.rank], 2)).astype(kind))
+        for order in ("C", "F", "CF"[workers.rank % 2]):  # F: columns one behind the other in memory
+            x, own = x.copy(order), rows.copy(order)
+            agree(workers.sum(x), slow.sum(workers, x), kind)
+            agree(workers.sum_rows(x, sizes), slow.sum_rows(workers, x, sizes), kind)
+            agree(workers.gather(own), slow.gather(workers, own), kind)
+            agree(workers.pass_on(own, sizes[workers.rank - 1])(), slow.pass_on(workers, own, None)(), kind)
+    y = put(rng.integers(-9, 9, (11, 2)).astype(float))
+    x = put(rng.integers(-9, 9, (sizes[workers.rank], 2)).astype(float))
     forward = (parallel.all_gather(x, workers) * y).sum()
     back = (x * parallel.reduce_scatter(y, rows=len(x), workers=workers)).sum()
-    assert workers.sum(forward - back) == 0
+    assert float(workers.sum(forward - back)) == 0
 
 
 def networks():
@@ -72,7 +84,7 @@ def methods(workers):
     moco = parallel.MoCo(*networks(), dim=5, queue_size=70, momentum=0.9, groups=7, **settings)
     found = {}
     for method in (simclr, moco):
-        method.fit(images, STEPS // 5, progress=False)
+        method.to(DEVICE).fit(images, STEPS // 5, progress=False)
         name = type(method).__name__
         assert method.optimizer.steps == STEPS
         found |= {f"{name} {key}": value for key, value in method.state_dict().items()}
@@ -82,6 +94,20 @@ def methods(workers):
 
 def everything(workers):
     return losses(workers) | methods(workers)
+
+
+def gpus(workers):
+    """Which way arrays go; and what NCCL itself would not see is refused."""
+    for other in (np.ones(3, np.float32), np.ones((3, 1)), np.ones(4)) if workers.between else ():
+        for talk in (workers.sum, lambda x: workers.sum_rows(x, [1, 2])):
+            try:
+                talk(put(other if workers.rank else np.ones(3)))
+            except parallel.Refused:
+                continue
+            raise AssertionError(f"{other} was not refused")
+    x = put(np.arange(3.0))
+    assert np.array_equal(mc.to_numpy(workers.gather(x)), np.tile(np.arange(3.0), workers.size))
+    return {"ways": np.array(workers.exchange(np.array([repr(workers)])))}
 
 
 def fails(workers):
@@ -137,7 +163,12 @@ def long(workers):
 
 
 if __name__ == "__main__":
-    everyone = parallel.everybody()
+    if DEVICE == "gpu":
+        import fake_cupy
+
+        fake_cupy.install()
+        fake_cupy.nccl.available = os.environ.get("WITHOUT_NCCL") != os.environ["PMI_RANK"]
+    everyone = parallel.everybody(gpu=DEVICE == "gpu")
     results = globals()[sys.argv[1]](everyone)
     if everyone.rank == 0 and results:
         np.savez(sys.argv[2], **results)

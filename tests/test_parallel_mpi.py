@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import parallel_programs
 import pytest
+from conftest import REAL_CUPY
 from differences import assert_close
 
 from minicl import parallel
@@ -73,6 +74,27 @@ def test_any_number_of_workers_finds_what_one_process_finds(workers, one_process
                 assert_close(found[name], expected, 1e-9 if trained else 1e-12, what=name)
 
 
+def test_workers_on_gpus_find_what_one_process_finds(one_process, tmp_path):
+    """By NCCL, on a GPU for each: values to 1e-12, what was trained to 1e-9. The GPUs are pretended ones, NCCL's rules are not."""
+    run(4, PROGRAMS, "everything", tmp_path / "found.npz", FAKE_GPUS="4")
+    with np.load(tmp_path / "found.npz") as found:
+        assert set(found) == set(one_process)
+        for name, expected in one_process.items():
+            trained = name.startswith(("SimCLR", "MoCo"))
+            assert_close(found[name], expected, 1e-9 if trained else 1e-12, what=name)
+
+
+@pytest.mark.parametrize(
+    "gpus, without, way",
+    [("2", "", "on GPU 0000:01:00.0, by NCCL"), ("1", "", "00:00.0, through the host"), ("2", "1", "through the host")],
+)
+def test_where_arrays_on_gpus_go(gpus, without, way, tmp_path):
+    """Through the host where two workers share a GPU, and where one of them lacks NCCL."""
+    run(2, PROGRAMS, "gpus", tmp_path / "found.npz", FAKE_GPUS=gpus, WITHOUT_NCCL=without)
+    with np.load(tmp_path / "found.npz") as found:
+        assert str(found["ways"][1, 0]).startswith("<worker 1 of 2, ") and way in str(found["ways"][1, 0])
+
+
 @pytest.fixture
 def images(tmp_path):
     """A small file: the digits need scikit-learn, which takes seconds to load in each process."""
@@ -87,6 +109,28 @@ def test_the_command_line_gives_the_same_with_and_without_mpiexec(images):
     assert code == 0, err
     assert alone.startswith("moco, 1 worker, epoch 2: loss ")
     assert run(2, *arguments) == alone.replace("1 worker,", "2 workers,")
+
+
+def test_the_command_line_on_gpus(images):
+    """The command is told of a pretended CuPy by a file that Python reads at its start."""
+    arguments = ["-m", "minicl.train", "simclr", "--images", str(images), "--batch-size", "32", "--epochs", "1"]
+    arguments += ["--dtype", "float64", "--quiet"]
+    here = run(2, *arguments)
+    (images.parent / "sitecustomize.py").write_text("import fake_cupy; fake_cupy.install()")
+    path = os.pathsep.join(map(str, [images.parent, PROGRAMS.parent, PROGRAMS.parent.parent]))
+    there = run(2, *arguments, "--device", "gpu", FAKE_GPUS="2", PYTHONPATH=path)
+    assert there.split("loss")[0] == here.split("loss")[0]
+    numbers = [[float(x) for x in re.findall(r"\d+\.\d+", text)] for text in (here, there)]
+    assert numbers[0] == pytest.approx(numbers[1], rel=1e-9) and len(numbers[0]) >= 2
+
+
+@pytest.mark.skipif(REAL_CUPY, reason="there is a GPU")
+def test_without_a_gpu_the_command_line_says_so_once(images):
+    arguments = ["-m", "minicl.train", "simclr", "--images", str(images), "--device", "gpu"]
+    for parts in ([sys.executable, *arguments], command(2, *arguments)):
+        code, out, err = finish(start(*parts))
+        assert code and not out
+        assert err.count("error: ") == err.count('the device "gpu" needs CuPy') == 1 and "Traceback" not in err
 
 
 def wait_for(condition, seconds=120):

@@ -2,7 +2,7 @@
 
 Read in this order: `workers` (who there is, and what they say to each other), `collectives` (such talk with a gradient),
 `ring` (a loss over the batch of all workers), `norms` (statistics of all workers), `methods` (training), `cost` (how
-long a step takes on how many workers). `mpi` is the only file that knows MPI.
+long a step takes on how many workers). `mpi` is the only file that knows MPI, and `nccl` sends from GPU to GPU.
 """
 
 from .collectives import all_gather, reduce_scatter, spread, sum_gradients, total

@@ -3,8 +3,8 @@ gives an array and gets the arrays of all.
 
 `Workers` defines everything by that exchange, for one worker alone; `Simulated` exchanges between threads of one process,
 and `MPI` (in `mpi.py`) between processes, with a faster way for each kind of talk. Numbers on a GPU are moved to the host,
-sent, and moved back, so that this file and its callers are the same on both. A library such as NCCL, which sends from one
-GPU to another, would be one more subclass.
+sent, and moved back, so that this file and its callers are the same on both; `NCCL` (in `nccl.py`) sends them from one GPU
+to another.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from ..arrays import device_of, to_device, to_numpy
+from ..arrays import device_of, gpu_library, to_device, to_numpy
 
 # What launchers tell the processes that they start: number of this one, and how many there are.
 LAUNCHED = [("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMIX_RANK", None)]
@@ -205,15 +205,24 @@ def simulate(size, f):
     return results
 
 
-@functools.lru_cache(maxsize=1)
-def everybody():
+@functools.cache
+def everybody(gpu=False):
     """The workers that `mpiexec` started, or this process alone where nothing started it. MPI is not loaded then.
+
+    Parameters
+    ----------
+    gpu : bool
+        Have each worker use a GPU: those of a machine take its GPUs in turn. Where each has one of its own and NCCL is
+        installed, arrays are sent from GPU to GPU, else through the host; `repr` says which.
 
     Raises
     ------
     RuntimeError
         If mpiexec started this process and mpi4py is missing, or belongs to another MPI than mpiexec. Without this check
-        each worker would think that it is alone, and all would write the same files.
+        each worker would think that it is alone, and all would write the same files. Also if a GPU is asked for, there are
+        no other workers, and CuPy or the GPU is missing.
+    Refused
+        If a GPU is asked for, and a worker has none; on all of them.
 
     Examples
     --------
@@ -223,6 +232,9 @@ def everybody():
     for rank, size in LAUNCHED:
         if rank in os.environ:
             from .mpi import MPI
+            from .nccl import NCCL
 
-            return MPI(expected=os.environ.get(size or ""))
+            return (NCCL if gpu else MPI)(expected=os.environ.get(size or ""))
+    if gpu:
+        gpu_library()
     return Workers()

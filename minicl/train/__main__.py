@@ -44,6 +44,9 @@ def parser():
     p.add_argument("--momentum", type=float, default=0.98, help="of MoCo's key encoder")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    p.add_argument(
+        "--device", choices=["cpu", "gpu"], default="cpu", help="gpu: each worker takes one, as far as there are"
+    )
     p.add_argument("--checkpoint", help="a file that the state is kept in, and read from if it is there")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     return p
@@ -66,7 +69,7 @@ def loaded(path):
     return images
 
 
-def built(options, shape):
+def built(options, shape, workers):
     """The method for images of a shape (H, W, C)."""
     whole("python -m minicl.train", "--seed", options.seed, 0)
     random = {"dtype": np.dtype(options.dtype)}
@@ -77,7 +80,7 @@ def built(options, shape):
     head = nn.ProjectionHead(width, width, options.dim, rng=options.seed + 1, **random)
     view = views.RandomAffine(degrees=15, shift=1, scale=(0.8, 1.2))
     settings = {"lr": options.lr, "batch_size": options.batch_size, "seed": options.seed, "parts": options.parts}
-    settings["temperature"] = options.temperature
+    settings |= {"temperature": options.temperature, "workers": workers}
     if options.method == "simclr":
         return parallel.SimCLR(encoder, head, view, **settings)
     # BatchNorm must not tell which batch a key was in, so each part is a group; other networks need none.
@@ -88,13 +91,16 @@ def built(options, shape):
 
 def main(arguments=None):
     """Train, and say how it ended. Returns 2 if the options or the file do not fit: one message, on however many workers."""
-    options, workers, problem = parser().parse_args(arguments), parallel.everybody(), None
+    options, problem = parser().parse_args(arguments), None
+    workers = parallel.everybody()
     try:
+        if options.device == "gpu":
+            workers = parallel.everybody(gpu=True)
         images = loaded(options.images).astype(options.dtype)
-        method = built(options, images.shape[1:])
+        method = built(options, images.shape[1:], workers).to(options.device)
         if not 2 <= options.batch_size <= len(images):
             raise ValueError(f"--batch-size {options.batch_size}: it lies between 2 and the {len(images)} images.")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         problem = str(error)
     workers.agree("python -m minicl.train", problem=problem)
     if problem is not None:
