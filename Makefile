@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help notebooks lab test test-gpu sync lint verify equations oracles bench bench-ops bench-gpu fashion recipe docs claims course grade mutation clean
+.PHONY: help notebooks lab test test-gpu sync lint verify equations oracles bench bench-ops bench-gpu fashion recipe docs lite claims course grade mutation clean
 
 help:  ## list the targets
 	@echo "minicl: contrastive learning from the first derivative up"; echo
@@ -52,6 +52,9 @@ claims: $(VENV)/.test  ## run the check behind each claim of the article; writes
 
 docs: $(VENV)/.docs  ## build the site of docs/, notebooks, derivations and API; a warning or a dead link is an error
 	@$(ONE_THREAD) $(PY) -m docs.build $(ARGS)
+
+lite: $(VENV)/.lite  ## the notebooks as a page that runs them in the browser, in build/lite; ARGS=serve shows it
+	@$(PY) -m docs.lite $(ARGS)
 
 oracles: $(VENV)/.test  ## install torch, jax and autograd, which some tests compare with (they skip without)
 	@$(INSTALL) "torch==2.13.0" "jax==0.10.2" "autograd==1.9.1" "expecttest==0.3.0"
@@ -128,4 +131,9 @@ $(VENV)/.test: $(VENV)/.notebooks
 $(VENV)/.docs: $(VENV)/.notebooks
 	@echo "Installing what the site needs into $(VENV)"
 	@$(INSTALL) -e ".[docs]"
+	@touch $@
+
+$(VENV)/.lite: $(VENV)/.notebooks
+	@echo "Installing JupyterLite into $(VENV)"
+	@$(INSTALL) -e ".[lite]"
 	@touch $@

@@ -11,25 +11,37 @@ part alone.
 import contextvars
 import functools
 import os
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 
 def workers():
-    """How many threads share the work: OMP_NUM_THREADS where it is set, else the cores that this process may use.
+    """How many threads share the work: OMP_NUM_THREADS where it is set, else the cores that this process may use. It is 1
+    where no thread can be started.
 
     Examples
     --------
     >>> workers() >= 1
     True
     """
-    if sys.platform == "emscripten":  # in a browser there are no threads
+    if not _threads_start():
         return 1
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if asked.isdecimal() and int(asked):
         return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.lru_cache(maxsize=1)
+def _threads_start():
+    """In a browser there are no threads, and a system may refuse to give one: tried once."""
+    thread = threading.Thread(target=int)
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
 
 
 def in_parallel(f, parts):
