@@ -12,15 +12,12 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def repository():
-    """Owner and name on GitHub out of `[project.urls]` in pyproject.toml, as "owner/name"; None where it has none."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for url in project.get("urls", {}).values():
-        parts = urlparse(url)
-        path = re.fullmatch(r"/([\w.-]+/[\w.-]+?)(?:\.git)?/?", parts.path)
-        if parts.hostname == "github.com" and path:
-            return path[1]
-    return None
+def repository(settings=ROOT / "pyproject.toml"):
+    """What `Repository` in `[project.urls]` of pyproject.toml says, as "owner/name"; None unless it is on GitHub."""
+    project = tomllib.loads(Path(settings).read_text(encoding="utf-8"))["project"]
+    parts = urlparse(project.get("urls", {}).get("Repository", ""))
+    path = re.fullmatch(r"/([\w.-]+/[\w.-]+?)(?:\.git)?/?", parts.path)
+    return path[1] if parts.hostname == "github.com" and path else None
 
 
 def online(notebook, repo):
@@ -35,13 +32,12 @@ def lesson(path, repo=None):
     Jupyter's anchors keep capitals (`#Check-yourself`), those of the site have none.
     """
     notebook = nbformat.read(path, as_version=4)
-    places = [
-        f"{{download}}`this notebook <{path.name}>`",
-        *(f"[{n}]({url})" for n, url in online(path.stem, repo or "")),
-    ]
+    places, colab = [f"{{download}}`this notebook <{path.name}>`"], ""
+    if repo:
+        places += [f"[{name}]({url})" for name, url in online(path.stem, repo)]
+        colab = f" In Colab, run this in a cell of its own first: `!pip install -q git+https://github.com/{repo}`."
     note = (
-        f":::{{container}} run\nRun it: {', '.join(places if repo else places[:1])}. What it shows was stored by a run in the full\n"
-        "profile.\n:::"
+        f":::{{container}} run\nRun it: {', '.join(places)}.{colab} What it shows was stored by a run in the full\nprofile.\n:::"
     )
     title, _, rest = notebook.cells[0].source.partition("\n")
     notebook.cells[0].source = f"{title}\n\n{note}\n{rest}"

@@ -9,6 +9,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -282,8 +283,6 @@ SPELLED = {
 
 def texts():
     """All that a reader reads: pages, README, lessons."""
-    import nbformat
-
     for path in [*PAGES, ROOT / "README.md"]:
         yield path.name, prose(path.read_text(encoding="utf-8"))
     for path in generated.lessons():
@@ -390,8 +389,6 @@ def test_a_derivation_that_does_not_hold_stops_the_build():
 
 
 def test_a_lesson_keeps_its_outputs_and_finds_its_own_headings():
-    import nbformat
-
     path = generated.lessons()[7]
     stored, page = nbformat.read(path, as_version=4), generated.lesson(path)
     figures = [
@@ -400,10 +397,38 @@ def test_a_lesson_keeps_its_outputs_and_finds_its_own_headings():
     assert figures[0] == figures[1] > 3
     text = "\n".join(c.source for c in page.cells if c.cell_type == "markdown")
     assert "](#check-yourself)" in text and "](#Check-yourself)" not in text
-    assert f"<{path.name}>" in text and "mybinder" not in text
+    assert f"<{path.name}>" in text and not re.search("binder|colab", text, re.IGNORECASE)
     online = generated.lesson(path, "somebody/minicl").cells[0].source
     assert f"https://mybinder.org/v2/gh/somebody/minicl/HEAD?labpath=notebooks%2F{path.stem}.ipynb" in online
     assert f"https://colab.research.google.com/github/somebody/minicl/blob/HEAD/notebooks/{path.stem}.ipynb" in online
+    assert "!pip install -q git+https://github.com/somebody/minicl`" in online
+
+
+@pytest.mark.parametrize(
+    ("urls", "found"),
+    [
+        ("", None),
+        ('[project.urls]\nRepository = "https://github.com/somebody/minicl"', "somebody/minicl"),
+        ('[project.urls]\nRepository = "https://github.com/somebody/minicl.git/"', "somebody/minicl"),
+        ('[project.urls]\nRepository = "https://gitlab.com/somebody/minicl"', None),
+        ('[project.urls]\nHomepage = "https://github.com/somebody/minicl"', None),
+    ],
+)
+def test_one_setting_names_the_repository(urls, found, tmp_path, monkeypatch):
+    """And each page of a lesson then has the links, or says nothing of them."""
+    settings = tmp_path / "pyproject.toml"
+    settings.write_text(f'[project]\nname = "minicl"\n{urls}\n')
+    assert generated.repository(settings) == found
+    monkeypatch.setattr(build, "written", dict)
+    monkeypatch.setattr(generated, "repository", lambda: found)
+    monkeypatch.setattr(generated, "derivations", lambda cache: {})
+    monkeypatch.setattr(reference, "files", dict)
+    pages = sorted((build.put_together(tmp_path / "source") / "notebooks").glob("*.ipynb"))
+    assert len(pages) == len(generated.lessons())
+    for page in pages:
+        head = nbformat.read(page, as_version=4).cells[0].source
+        places = [f"{address}{found}" in head for address in ("mybinder.org/v2/gh/", "google.com/github/")]
+        assert places == [found is not None] * 2 and (found is not None or "github" not in head)
 
 
 GOOD = '<h1 id="a">A</h1><a href="#a">a</a><a href="b.html#b">b</a><a href="https://arxiv.org/abs/2002.05709">paper</a>'
