@@ -102,6 +102,13 @@ def gpu_library():
     return cupy
 
 
+def wait_for_gpu():
+    """Until the GPU has done what it was given; at once where there is none. CuPy may be imported on such a machine too."""
+    cupy = gpu_in_use()
+    if cupy is not None and cupy.is_available():
+        cupy.cuda.get_current_stream().synchronize()
+
+
 def choose_gpu(number):
     """Have this process use one of the GPUs that it sees, counted round; returns that GPU's address within the machine."""
     cuda = gpu_library().cuda

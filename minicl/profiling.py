@@ -7,7 +7,7 @@ Times are those of an operation alone: what runs inside another one, or inside i
 import threading
 import time
 
-from .arrays import gpu_in_use, is_array
+from .arrays import is_array, wait_for_gpu
 from .engine import Origin, Primitive, Tensor, _state
 from .nn import Module
 
@@ -123,8 +123,7 @@ class profile:  # noqa: N801  (it is used like a function)
         try:
             return f()
         finally:
-            if gpu_in_use() is not None:
-                gpu_in_use().cuda.get_current_stream().synchronize()
+            wait_for_gpu()
             if not before:
                 seconds = time.perf_counter() - start
                 for row in self._rows(op, layer):

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 import minicl as mc
-from minicl.arrays import gpu_library
+from minicl.arrays import gpu_library, wait_for_gpu
 from tests.benchmarks.speed import steps
 
 LIMIT = 1e-3  # sums of thousands of float32, added in another order
@@ -253,7 +253,7 @@ def main(arguments=None):
             error = residual(there(), here())
             if not error < LIMIT:
                 failed.append(label)
-            runs = {"CPU": (here, lambda: None), "GPU": (there, cupy.cuda.get_current_stream().synchronize)}
+            runs = {"CPU": (here, lambda: None), "GPU": (there, wait_for_gpu)}
             if torch and theirs:
                 runs["PyTorch"] = (theirs(torch, "cuda"), torch.cuda.synchronize)
                 runs["PyTorch"][0]()  # the first run of the others was compared
