@@ -5,7 +5,9 @@ without a real GPU.
 """
 
 import copy
+import re
 import sys
+from pathlib import Path
 
 import fake_cupy
 import numpy as np
@@ -100,6 +102,21 @@ def test_a_part_that_is_computed_again(gpu, rng):
     both(work, gpu)
 
 
+def test_a_run_goes_on_from_a_checkpoint_on_the_other_device(gpu, rng, tmp_path):
+    images = rng.random((20, 3, 2, 1))
+
+    def trained(*devices, path=None):
+        for epochs, device in enumerate(devices, 1):
+            net = nn.MLP([6, 5, 4], rng=0, dtype=np.float64)
+            method = mc.train.SimCLR(net, None, mc.data.views.GaussianNoise(0.1), batch_size=10).to(device)
+            method.fit(images, epochs, progress=False, checkpoint=path)
+        return method.state_dict()
+
+    expected = trained("cpu", "cpu", "cpu", path=tmp_path / "cpu")
+    for name, found in trained("cpu", "gpu", "cpu", path=tmp_path / "both").items():
+        assert_close(found, expected[name], 1e-9, what=name)
+
+
 def test_the_clock_waits_for_the_gpu(monkeypatch):
     """Each operation is timed until it has ended."""
     waited = []
@@ -124,3 +141,13 @@ def test_cupy_may_be_imported_where_there_is_no_gpu(monkeypatch):
             mc.grad(mc.nt_xent(x, x + 1), x)
         with pytest.raises(RuntimeError, match="it finds no GPU"):
             x.to("gpu")
+
+
+PAGE = (Path(__file__).parents[1] / "docs/gpu.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_file_that_tests_a_gpu_and_no_other():
+    """docs/gpu.md says what is held by which file; so a claim is held there, or stands in its list of what is not."""
+    asks = re.compile(r"def test\w*\(.*\b(xp|gpu)\b|FAKE_GPUS")
+    there = {f.name for f in Path(__file__).parent.glob("test_*.py") if asks.search(f.read_text(encoding="utf-8"))}
+    assert set(re.findall(r"`(test_\w+\.py)`", PAGE)) == there | {"test_fake_cupy.py", "test_engine.py"}
