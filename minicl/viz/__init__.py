@@ -14,6 +14,7 @@ from .notebook import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
 from .similarity_plane import similarity_plane
 from .temperature_bars import temperature_bars
 from .three_bars import three_bars
+from .training_movie import training_movie
 from .widget import Widget
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "table",
     "temperature_bars",
     "three_bars",
+    "training_movie",
 ]
