@@ -52,6 +52,7 @@ def put_together(source=BUILD / "source", cache=BUILD / "derivations"):
     repo = generated.repository()
     for path in generated.lessons():
         pages[f"notebooks/{path.name}"] = nbformat.writes(generated.lesson(path, repo))
+    pages["training_movie.html"] = generated.movie()
     pages |= {f"derivations/{name}": text for name, text in generated.derivations(cache).items()}
     pages |= {f"api/{name}": text for name, text in reference.files().items()}
     for name, text in pages.items():

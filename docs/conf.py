@@ -44,11 +44,11 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = html_copy_source = False
-html_sidebars = {"index": [], "start": [], "notation": [], "coming_from": [], "claims": []}
+html_sidebars = {"index": [], "start": [], "notation": [], "coming_from": [], "claims": [], "widgets": []}
 html_theme_options = {
     "logo": {"text": "minicl"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 9,
     "show_toc_level": 2,
     "navigation_depth": 2,
     "footer_start": ["copyright"],

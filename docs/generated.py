@@ -36,9 +36,7 @@ def lesson(path, repo=None):
     if repo:
         places += [f"[{name}]({url})" for name, url in online(path.stem, repo)]
         colab = f" In Colab, run this in a cell of its own first: `!pip install -q git+https://github.com/{repo}`."
-    note = (
-        f":::{{container}} run\nRun it: {', '.join(places)}.{colab} What it shows was stored by a run in the full\nprofile.\n:::"
-    )
+    note = f":::{{container}} run\nRun it: {', '.join(places)}.{colab} What it shows was stored by a run in the full\nprofile.\n:::"
     title, _, rest = notebook.cells[0].source.partition("\n")
     notebook.cells[0].source = f"{title}\n\n{note}\n{rest}"
     for cell in notebook.cells:
@@ -149,3 +147,12 @@ def index(rows):
         "```{toctree}\n:hidden:\n\n" + "\n".join(key for key, _ in rows) + "\n```",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def movie(path=ROOT / "docs" / "learning.json"):
+    """The training movie out of the stored run of `docs/learning.py`, as a piece of a page."""
+    from minicl.viz import training_movie
+
+    stored = json.loads(Path(path).read_text(encoding="utf-8"))
+    about = "SimCLR on digits without labels; 300 test images as points of a sphere, seen from one side, drawn as what they are."
+    return training_movie(stored["panels"], stored["labels"], about).html()

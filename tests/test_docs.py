@@ -6,6 +6,7 @@ import ast
 import doctest
 import importlib
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import minicl as mc
-from docs import build, generated, inspect_pages, reference
+from docs import build, generated, inspect_pages, learning, reference
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 
@@ -187,6 +188,51 @@ def test_links_between_pages_lead_somewhere_and_each_page_is_in_a_list(sources):
                     listed.add(entry)
     by_hand = {path.relative_to(DOCS).with_suffix("").as_posix() for path in PAGES}
     assert by_hand <= listed
+
+
+def test_the_picture_says_what_the_run_gave():
+    """The stored numbers, the picture, its text on each page, and the first epochs run again agree."""
+    stored = json.loads(learning.MOVIE.read_text(encoding="utf-8"))
+    shares = {int(epoch): value for epoch, value in stored["shares"].items()}
+    caption, drawn = learning.caption(shares), learning.PICTURE.read_text(encoding="utf-8")
+    assert f"<title>{caption}</title>" in drawn and len(drawn) < 100_000
+    for page, place in (("README.md", "docs/_static/learning.svg"), ("docs/index.md", "_static/learning.svg")):
+        assert f"![{caption}]({place})" in (ROOT / page).read_text(encoding="utf-8")
+    assert not inspect_pages.Page(drawn).requests and "prefers-color-scheme:dark" in drawn
+    found, labels = learning.run((0, 5))
+    assert labels.tolist() == stored["labels"]
+    for epoch, z in found.items():  # other processors round otherwise
+        assert abs(learning.share(z, labels) - shares[epoch]) < 0.05
+    assert shares[0] < 0.4 and shares[100] > 0.8
+
+
+def test_turning_the_spheres_moves_nothing_on_them(rng):
+    spheres = {k: z / np.linalg.norm(z, axis=1, keepdims=True) for k, z in enumerate(rng.normal(size=(3, 20, 3)))}
+    for (_, z), (_, there) in zip(spheres.items(), learning.turned(spheres).items()):
+        assert np.abs(there @ there.T - z @ z.T).max() < 1e-12
+
+
+def test_the_page_of_widgets_names_each_of_them_and_its_example_runs(monkeypatch):
+    text = (DOCS / "widgets.md").read_text(encoding="utf-8")
+    kinds = {name for name in mc.viz.__all__ if (ROOT / "minicl" / "viz" / "js" / f"{name}.js").exists()}
+    rows = {row[0].split("`")[1]: row[2] for row in tables(text)[0]}
+    assert set(rows) == kinds
+    for name, lesson in rows.items():
+        if number := re.match(r"\[(\d\d)\]", lesson):
+            (source,) = (ROOT / "notebooks").glob(f"{number[1]}_*.py")
+            assert re.search(rf"\b{name}\(", source.read_text(encoding="utf-8")), f"lesson {number[1]} has no {name}"
+    widgets = pytest.importorskip("ipywidgets", reason="needs ipywidgets (extra: notebooks)")
+    made = []
+    monkeypatch.setattr(widgets, "interact", lambda *a, **k: made.append(widgets.interactive(*a, **k)))
+    exec(re.findall(r"```python\n(.*?)```", text, re.S)[-1], {})
+    (made,) = made
+    seen = []
+    for tau in (0.1, 2.0):
+        made.children[0].value = tau
+        made.update()
+        seen.append(float(made.result))
+    z1, z2 = np.random.default_rng(0).normal(size=(2, 8, 4))
+    assert seen == [float(mc.losses.nt_xent(z1, z2, temperature=tau)) for tau in (0.1, 2.0)]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
