@@ -1,4 +1,4 @@
-"""Right answers to sharded_nt_xent and replayed_gradient of notebook 12."""
+"""Right answers to sharded_nt_xent of notebook 14 and replayed_gradient of notebook 12."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Notebook 12: NT-Xent of a batch that lies on several processes, and gradients in parts with an encoder that draws.
+"""Notebooks 14 and 12: NT-Xent of a batch on several processes, and gradients in parts with an encoder that draws.
 
 The loss is judged by comparisons of each candidate with the partner, over the batch as a whole; the gradient by masks
 that are drawn once and written down.
@@ -68,7 +68,7 @@ def _by_shards(z, t, reduce=np.mean):
 
 sharded_nt_xent = Exercise(
     name="sharded_nt_xent",
-    notebook="12",
+    notebook="14",
     signature="f(z, temperature) -> loss",
     statement="""NT-Xent of a batch that lies on R processes.
 
