@@ -1276,11 +1276,35 @@ report = mc.course.check("topological_order", topological_order)
 report
 
 # %% [markdown]
+# #### Exercise 10 backward
+#
+# With an order, the walk is a short loop. A training loop walks many times, and `.backward()` **adds** at the inputs
+# what each walk brings, so that the gradients of several batches can be summed. Here `grads` holds what each node kept
+# from the walk before. The first walk of this version is right. What does a second one find in the nodes between?
+
+# %%
+print(mc.course.describe("backward"))
+
+
+# %% tags=["exercise"]
+def backward(parents, slopes, grads):
+    new = np.array(grads)
+    new[-1] = 1
+    for k in reversed(range(len(new))):
+        for p, slope in zip(parents[k], slopes[k]):
+            new[p] += slope * new[k]
+    return new
+
+
+report = mc.course.check("backward", backward)
+report
+
+# %% [markdown]
 # How far you are:
 
 # %%
 mine = (mul_vjp, unbroadcast, sum_vjp, matmul_vjp, getitem_vjp)
-mine += (jacobian_softmax, logsumexp_vjp, normalize_vjp, topological_order)
+mine += (jacobian_softmax, logsumexp_vjp, normalize_vjp, topological_order, backward)
 rows = []
 for f in mine:
     found = mc.course.check(f.__name__, f)

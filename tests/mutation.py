@@ -86,6 +86,22 @@ rate-fixed-in-sweep | τ is varied at one learning rate | a plan of experiments,
 """  # noqa: E501
 
 
+# tests/test_course_nt_xent.py holds it.
+TIERS = """## Right, safe and fast are three tiers
+
+Four versions of NT-Xent that are all right on ordinary numbers. The last line of a report, and `report.tiers`, tell them
+apart. The reference of T5, the exponentials of the scores, is timed beside the function in the same run. Speed is never
+part of `report.passed`.
+
+| `nt_xent` | T0, T1, T2 | T4 adversarial numbers | T5 speed and scale | `passed` |
+|---|---|---|---|---|
+| loops over anchors and candidates, `math.exp` as it is | ok | 1 of 2 | slow: hundreds of times as long | no |
+| arrays, `np.exp` as it is | ok | 0 of 2 | ok: a few times as long | no |
+| loops, the largest score taken out | ok | ok | slow: hundreds of times as long | yes |
+| arrays, the largest score of each row taken out | ok | ok | ok: a few times as long | yes |
+"""
+
+
 class Entry(NamedTuple):
     """One of the 63: its number, name, description, and [(exercise, mistake)] or the reason why there is none."""
 
@@ -160,6 +176,7 @@ def page():
         f"| {named} ({named / len(graded):.0%}) |",
         f"| right answers, written differently | {answers} | {answers - passed} | |",
         "",
+        TIERS,
         "## 63 mistakes of public code",
         "",
         "Seen in public repositories or planted on purpose. One cannot be graded, and says why.",

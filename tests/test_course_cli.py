@@ -72,6 +72,17 @@ def test_every_mishap_ends_in_a_line_and_the_others_are_graded(tmp_path, capsys)
     assert "<details><summary>Hint 1</summary>" in page and "own-factor, 100% sure" in page
 
 
+def test_a_call_into_compiled_code_that_does_not_end_is_ended_with_its_process(tmp_path, monkeypatch):
+    """No exception gets into it, so `check` alone would wait for ever."""
+    monkeypatch.setattr(notebook, "CHECKS", 2)
+    monkeypatch.setattr(notebook, "PATIENCE", 1)
+    forever = "__import__('collections').deque(__import__('itertools').repeat(0), maxlen=0)"
+    path = write(tmp_path / "compiled.ipynb", [f"def mul_vjp(g, a, b):\n    return {forever}", RIGHT])
+    first, second = notebook.grade(path)["exercises"]
+    assert (first["exercise"], first["passed"]) == ("matmul_vjp", True)
+    assert second["says"] == "Calling mul_vjp did not end within 2 s."
+
+
 def test_a_right_notebook_passes_in_its_own_folder(tmp_path):
     (tmp_path / "numbers.txt").write_text("3")
     path = write(tmp_path / "good.ipynb", ["assert open('numbers.txt').read() == '3'", RIGHT])
@@ -91,6 +102,8 @@ def test_a_right_notebook_passes_in_its_own_folder(tmp_path):
         (['check("nce_loss", lambda *a: 1)'], "", [], [("nce_loss", "nce_loss")]),
         ([], "", ["supcon"], [("supcon", "supcon")]),
         ([], "07_mine", [], [(name, name) for name in OF_07]),
+        (["supcon = 1"], "07_mine", [], [(name, name) for name in OF_07]),
+        (["supcon = 1"], "2026_mine", [], [("supcon", "supcon")]),
     ],
 )
 def test_which_functions_are_answers(sources, stem, also, expected):

@@ -1,9 +1,16 @@
-"""Wrong answers that no one wrote the catalogue for: 40 functions as a student might hand them in; none may pass.
+"""Wrong answers that the catalogue was not made from: functions as a student might hand them in; none may pass.
 
-They were written after the exercises and without a look at the wrong versions there. `SENSIBLE` lists the diagnoses
-that would help whoever wrote the function; where it is None no known mistake fits, and the general hints have to do.
+Nothing can prove that they are new: who wrote them knew the exercises, and tried to think of mistakes by other ways
+than the list. `SENSIBLE` lists the diagnoses that would help whoever wrote the function; where it is None no known
+mistake fits, and the general hints have to do.
+
+`LATER` is what is left of a second try: 62 functions, written before the wrong versions of the catalogue were read.
+All 62 were failed. 36 got a name that fits, 26 got none, and none a wrong one that was sure. Five of the 26 are common
+enough to be in the catalogue now; here are the other 21, and three whose name fits in part. So the share of them that
+gets help says nothing about the share of students.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -284,6 +291,159 @@ def matmul_broadcast(g, a, b):
     return g.sum(1, keepdims=True) * b.sum(1), a.sum(0)[:, None] * g.sum(0)
 
 
+# ---------------------------------------------------------------------------------------------------------- a second try
+
+
+def each(s, partner):
+    return logsumexp(s) - s[np.arange(len(s)), partner]
+
+
+def nt_xent_by(change):
+    """The mean loss of scores that `change` has spoiled: scores before the temperature, −∞ on the diagonal."""
+
+    def loss(z1, z2, t):
+        s, partner = scores(z1, z2, 1.0)
+        return each(change(s, t, partner), partner).mean()
+
+    return loss
+
+
+def self_is_opposite(s, t, partner):
+    """The mask −1 stands before the division by the temperature."""
+    np.fill_diagonal(s, -1.0)
+    return s / t
+
+
+def each_pair_once(s, t, partner):
+    """The candidates of an anchor are those after it, and its partner."""
+    keep = np.triu(np.ones(s.shape, bool), 1)
+    keep[np.arange(len(s)), partner] = True
+    return np.where(keep, s / t, -np.inf)
+
+
+def distance_as_score(s, t, partner):
+    np.fill_diagonal(s, 0)
+    d = -np.sqrt(np.maximum(2 - 2 * s, 0)) / t
+    np.fill_diagonal(d, -np.inf)
+    return d
+
+
+def half_precision(s, t, partner):
+    return s.astype(np.float16).astype(float) / t
+
+
+def worst_anchor(z1, z2, t):
+    return each(*scores(z1, z2, t)).max()
+
+
+def rounded(z1, z2, t):
+    return np.round(each(*scores(z1, z2, t)).mean(), 4)
+
+
+def smoothed_labels(z1, z2, t):
+    s, partner = scores(z1, z2, t)
+    others = np.where(np.eye(len(s), dtype=bool), 0, s).sum(1) / (len(s) - 1)
+    return (logsumexp(s) - 0.9 * s[np.arange(len(s)), partner] - 0.1 * others).mean()
+
+
+def down(z1, z2, t, rows=lambda u, size: u, power=1):
+    """The gradient, with other rows in the product, or another power of the length below."""
+    s, partner = scores(z1, z2, t)
+    n, z = len(s), np.vstack([z1, z2])
+    size = np.linalg.norm(z, axis=1, keepdims=True)
+    p, u = np.exp(s - logsumexp(s)[:, None]), z / size
+    p[np.arange(n), partner] -= 1
+    d = (p + p.T) @ rows(u, size) / n / t
+    d = (d - u * (d * u).sum(1, keepdims=True)) / size**power
+    return d[: n // 2], d[n // 2 :]
+
+
+def opposite_second_view(z1, z2, t):
+    d1, _ = down(z1, z2, t)
+    return d1, -d1
+
+
+def wide_steps(z1, z2, t, h=1e-2):
+    both, d = np.stack([z1, z2]), np.zeros((2, *z1.shape))
+    for i in np.ndindex(d.shape):
+        step = np.zeros(d.shape)
+        step[i] = h
+        d[i] = (each(*scores(*both + step, t)).mean() - each(*scores(*both - step, t)).mean()) / (2 * h)
+    return tuple(d)
+
+
+def info_best_is_own(queries, keys, queue, t):
+    size = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)
+    s = size(queries) @ size(np.vstack([keys, queue])).T / t
+    return (logsumexp(s) - s.max(1)).mean()
+
+
+def triplet_by(distance):
+    """The triplet loss of distance(a, b) -> (distances, their gradients in a)."""
+
+    def loss(a, p, n, margin):
+        (dp, u), (dn, v) = distance(a, p), distance(a, n)
+        value = np.maximum(0, dp - dn + margin)
+        w = (value > 0)[:, None] / len(a)
+        return value.mean(), w * (u - v), -w * u, w * v
+
+    return loss
+
+
+def euclidean(a, b):
+    d = np.linalg.norm(a - b, axis=1)
+    return d, (a - b) / np.where(d, d, 1)[:, None]
+
+
+def nearer_of_two(a, p, n, margin):
+    """The negative may be near to the anchor or to the positive, as in swapped mining."""
+    (dp, u), (da, v), (d2, w) = euclidean(a, p), euclidean(a, n), euclidean(p, n)
+    value, swap = np.maximum(0, dp - np.minimum(da, d2) + margin), (d2 < da)[:, None]
+    c = (value > 0)[:, None] / len(a)
+    return value.mean(), c * (u - ~swap * v), c * (-u - swap * w), c * (swap * w + ~swap * v)
+
+
+def checker_by(agree):
+    def checker(forward, vjp, x):
+        g = np.random.default_rng(1).standard_normal(np.shape(forward(x)))
+        slopes = gradient_unit_vectors(lambda z: np.sum(g * forward(z)), x)
+        dx = np.asarray(vjp(g, x))
+        return dx.shape == x.shape and bool(agree(dx, slopes))
+
+    return checker
+
+
+def same_direction(dx, slopes):
+    return (dx * slopes).sum() >= (1 - 1e-12) * np.linalg.norm(dx) * np.linalg.norm(slopes)
+
+
+def where_it_is_claimed(dx, slopes):
+    return np.abs(np.where(dx != 0, dx - slopes, 0)).max() <= 1e-6 * np.abs(slopes).max()
+
+
+def each_entry_relative(dx, slopes):
+    return (np.abs(dx - slopes) / np.abs(slopes)).max() <= 1e-6
+
+
+def put_newest_first(queue, count, keys):
+    return np.vstack([keys[::-1], queue])[: len(queue)], count + len(keys)
+
+
+def put_unit_keys(queue, count, keys):
+    queue = queue.copy()
+    for i, k in enumerate(keys):
+        queue[(count + i) % len(queue)] = k / np.linalg.norm(k)
+    return queue, count + len(keys)
+
+
+def step_temperature_on_queue_only(queries, keys, queue, count, t):
+    new = queue.copy()
+    for i, k in enumerate(keys):
+        new[(count + i) % len(new)] = k
+    s = np.hstack([(queries * keys).sum(1, keepdims=True), queries @ queue[: min(count, len(queue))].T / t])
+    return (logsumexp(s) - s[:, 0]).mean(), new, count + len(keys)
+
+
 SENSIBLE = [
     ("nt_xent", masked_with_a_small_number, None),
     ("nt_xent", median_of_anchors, None),
@@ -328,16 +488,68 @@ SENSIBLE = [
 ]
 
 
-@pytest.mark.parametrize("name, function, helpful", SENSIBLE, ids=[f"{i}-{row[0]}" for i, row in enumerate(SENSIBLE)])
-def test_a_wrong_answer_that_no_one_foresaw_is_failed(name, function, helpful):
-    report = check(name, function)
+LATER = [
+    ("nt_xent", worst_anchor, None),
+    ("nt_xent", nt_xent_by(lambda s, t, partner: np.where(np.isfinite(s), np.maximum(s, 0) / t, s)), None),
+    ("nt_xent", nt_xent_by(self_is_opposite), None),
+    ("nt_xent", nt_xent_by(lambda s, t, partner: (1 + s) / 2 / t), None),
+    ("nt_xent", nt_xent_by(each_pair_once), None),
+    ("nt_xent", nt_xent_by(lambda s, t, partner: s * np.exp(t)), None),
+    ("nt_xent", nt_xent_by(half_precision), None),
+    ("nt_xent", nt_xent_by(distance_as_score), None),
+    ("nt_xent", rounded, None),
+    ("nt_xent", smoothed_labels, None),
+    ("nt_xent_gradient", functools.partial(down, power=2), None),
+    ("nt_xent_gradient", functools.partial(down, rows=lambda u, size: u * size), None),
+    ("nt_xent_gradient", opposite_second_view, None),
+    ("nt_xent_gradient", wide_steps, None),
+    ("info_nce", info_best_is_own, None),
+    ("triplet", nearer_of_two, {"negative-from-positive"}),
+    ("triplet", triplet_by(lambda a, b: (np.abs(a - b).sum(1), np.sign(a - b))), None),
+    (
+        "triplet",
+        lambda *x: triplet_by(euclidean)(*(z / np.linalg.norm(z, axis=1, keepdims=True) for z in x[:3]), x[3]),
+        None,
+    ),
+    ("gradcheck", checker_by(same_direction), {"direction-only"}),
+    ("gradcheck", checker_by(where_it_is_claimed), None),
+    ("gradcheck", checker_by(each_entry_relative), None),
+    ("fifo_queue", put_newest_first, {"all-moved"}),
+    ("fifo_queue", put_unit_keys, None),
+    ("queue_step", step_temperature_on_queue_only, None),
+]
+ALL = SENSIBLE + LATER
+
+
+@functools.cache
+def report_on(i):
+    return check(*ALL[i][:2])
+
+
+@pytest.mark.parametrize("i", range(len(ALL)), ids=[f"{i}-{row[0]}" for i, row in enumerate(ALL)])
+def test_a_wrong_answer_that_no_one_foresaw_is_failed(i):
+    report = report_on(i)
     assert not report.passed and report.failure.startswith("f(") and len(report.hints) == 3
 
 
-def test_how_many_of_them_get_a_diagnosis_that_helps():
-    """Few: who makes an unknown mistake sees the failing input and general hints, and is hardly ever misled."""
-    found = [(check(name, function).diagnosis, helpful) for name, function, helpful in SENSIBLE]
-    first = [(diagnosis[0], helpful) for diagnosis, helpful in found if diagnosis]
-    helped = [d for d, helpful in first if helpful and d.name in helpful]
-    misled = [d for d, helpful in first if not (helpful and d.name in helpful) and d.sure > 0.9]
-    assert len(helped) >= 5 and not misled, (len(helped), misled)
+def test_what_is_wrong_is_what_was_meant(rng):
+    """The helpers are right where nothing is spoiled: what fails is the mistake."""
+    z1, z2 = rng.standard_normal((2, 4, 3))
+    assert check("nt_xent", nt_xent_by(lambda s, t, partner: s / t)).passed
+    assert np.abs(np.subtract(down(z1, z2, 0.5), gradient_matrices(z1, z2, 0.5))).max() < 1e-14
+    assert check("triplet", triplet_by(euclidean)).passed
+    assert check(
+        "gradcheck", checker_by(lambda dx, slopes: np.abs(dx - slopes).max() <= 1e-6 * np.abs(slopes).max())
+    ).passed
+
+
+def test_nobody_is_misled_and_some_are_helped():
+    """Who makes an unknown mistake sees the failing input and general hints. A name comes seldom, and a wrong one hardly.
+
+    When this was written 9 of the 64 were helped. The bound is lower, since the number is no aim; that none is misled is.
+    """
+    first = [
+        (report_on(i).diagnosis[0], helpful or ()) for i, (*_, helpful) in enumerate(ALL) if report_on(i).diagnosis
+    ]
+    misled = [(d.name, d.sure) for d, helpful in first if d.name not in helpful and d.sure > 0.9]
+    assert not misled and sum(d.name in helpful for d, helpful in first) >= 5

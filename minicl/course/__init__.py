@@ -18,8 +18,15 @@ __all__ = ["EXERCISES", "Exercise", "Mistake", "Report", "Test", "call", "check"
 def check(exercise, function, seed=0):
     """Test a function that answers an exercise, and name the mistake where it is known.
 
-    Nothing that the function does stops the grader: an exception, an endless loop, a changed argument or a result of
-    another type is a failed test with a plain text.
+    Nothing that the function does in Python stops the grader: an exception, an endless loop, a changed argument or a
+    result of another type is a failed test with a plain text. One thing does: a single call into compiled code that
+    takes for ever, such as `np.linalg.svd` of a huge matrix or `10**10**10`. No exception gets into it, so the cell
+    hangs: restart the kernel. `python -m minicl.course grade` and `make grade` run a notebook in a process of its own,
+    and end that.
+
+    What a report says beyond right and wrong: three versions of one loss, in loops, in arrays, and in arrays that no
+    temperature breaks, are all right on ordinary numbers (T1 to T3). T5 tells how many times as long each takes as a
+    reference that is timed beside it (never part of `passed`), and T4 whether it holds at extreme numbers.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from .numeric import TOLERANCES
 
 _LEAST = 0.5  # below this a likeness is chance
 _BY_PART = 0.97  # where the answers are alike but for extreme numbers
+_NO_NUMBER = ("OverflowError", "ValueError", "ZeroDivisionError")  # math.exp raises where np.exp says inf
 _ROUNDING = "right in exact arithmetic"  # such a hint is for one who is right on known answers
 _PROBES, _MOST = 5, 12  # questions that choose among the known mistakes, and how many are looked at in full
 
@@ -162,8 +163,11 @@ def _same_verdicts(one, other):
 
 
 def _ended_alike(one, other):
-    if isinstance(one, str) or isinstance(other, str):  # the name of an exception
-        return isinstance(one, str) and one == other
+    if isinstance(one, str) and isinstance(other, str):  # the name of an exception
+        return one == other
+    if isinstance(one, str) or isinstance(other, str):
+        name, (answer, _) = (one, other) if isinstance(one, str) else (other, one)
+        return name in _NO_NUMBER and isinstance(answer, np.ndarray) and not np.isfinite(answer).all()
     (answer, changed), (answer_2, changed_2) = one, other
     return changed == changed_2 and _equal(answer, answer_2)
 

@@ -33,7 +33,8 @@ def grade(path, seed=0, timeout=60, also=()):
     """Run a notebook and check the answers in it.
 
     An answer is the function that has the exercise's name. Where there is none, it is each function that a cell hands
-    to `mc.course.check("nt_xent", my_function)`.
+    to `mc.course.check("nt_xent", my_function)`. In a notebook of the course, whose name begins with its number, a
+    helper that happens to have the name of an exercise of another notebook is no answer.
 
     Parameters
     ----------
@@ -96,14 +97,15 @@ def answers(sources, stem="", also=()):
     checked = [(name, function) for name, function in _CHECKED.findall(text) if name in EXERCISES]
     if unknown := [name for name in also if name not in EXERCISES]:
         raise Unreadable(f"there is no exercise {unknown[0]!r}; `python -m minicl.course list` prints them all")
-    number = re.match(r"\d\d", stem)
+    number = re.match(r"\d\d(?!\d)", stem)
     of_notebook = [name for name, exercise in EXERCISES.items() if number and exercise.notebook == number[0]]
-    asked = dict.fromkeys([*(name for name, _ in checked), *sorted(defined & EXERCISES.keys()), *of_notebook, *also])
+    named = set() if number else defined & EXERCISES.keys()
+    asked = dict.fromkeys([*(name for name, _ in checked), *sorted(named), *of_notebook, *also])
     pairs = []
     for name in asked:
         others = [function for other, function in checked if other == name and function in defined]
-        named = name in defined or not others
-        pairs += [(name, function) for function in dict.fromkeys([name] if named else others)]
+        by_name = name in defined or not others
+        pairs += [(name, function) for function in dict.fromkeys([name] if by_name else others)]
     return pairs
 
 

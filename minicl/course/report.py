@@ -12,7 +12,6 @@ from .exercise import TIERS, source
 
 _WRONG, _RIGHT = "#c2255c", "#2b8a3e"  # of middle lightness: readable on white and on black
 _HEAD = ("", "tier", "test", "cases", "observed", "expected", "distance")
-_LEGEND = "; ".join(f"{tier} {words}" for tier, words in TIERS.items()) + "."
 _CELLS = 12  # rows and columns of an array that are drawn
 
 
@@ -40,6 +39,9 @@ class Report:
         unknown.
     hints : list of str
         Three levels for the first diagnosis: symptom, place, repair. Empty when right.
+    tiers : dict of str to str
+        What each tier of tests says: {"T1": "ok", "T4": "1 of 2", "T5": "ok (3.1 times as long)"}. A function in loops,
+        one in arrays and one that is safe at any number can all be right (T1 to T3); T5 and T4 tell them apart.
     scores : dict of str to (int, int)
         Counts that an exercise asks for: {"wrong backwards rejected": (11, 16)}.
     printed : str
@@ -53,6 +55,7 @@ class Report:
         self.passed = all(row.passed for row in self.tests if row.required)
         self.printed, self._printed_length = record.printed.text, record.printed.length
         self.scores = _scores(self.tests)
+        self.tiers = _tiers(self.tests, {test.tier for test in exercise.tests})
         self._results, self._advice = exercise.results, exercise.advice
         self._worst = self._smallest_failure()
         self._error = self._error_everywhere()
@@ -101,7 +104,7 @@ class Report:
         widths = [max(map(len, column)) for column in zip(*table)]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table]
         lines += self._folded_lines()
-        lines += ["", _LEGEND]
+        lines += ["", self._legend()]
         if self._error:
             lines += ["", f"your function: {self._error}"]
         if self._worst:
@@ -135,6 +138,10 @@ class Report:
 
     def _score_lines(self):
         return [f"{words}: {good} of {all_}" for words, (good, all_) in self.scores.items()]
+
+    def _legend(self):
+        words = {**TIERS, "T3": "wrong versions"} if self.scores else TIERS  # where the learner writes a test
+        return "; ".join(f"{tier} {words[tier]}: {says}" for tier, says in self.tiers.items()) + "."
 
     def _scored_notes(self):
         """What the cases that are counted one by one say, where there is more than one to show."""
@@ -184,7 +191,7 @@ class Report:
         head = "".join(f"<th style='text-align:left'>{name}</th>" for name in _HEAD)
         rows = "".join(map(_html_row, self._rows()))
         parts.append(f"</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
-        parts += [f"<p>{escape(line)}</p>" for line in (*self._folded_lines(), _LEGEND)]
+        parts += [f"<p>{escape(line)}</p>" for line in (*self._folded_lines(), self._legend())]
         if self._error:
             parts.append(f"<p>your function: {escape(self._error)}</p>")
         if self._worst:
@@ -211,6 +218,23 @@ def _scores(rows):
             good, all_ = counts.get(row.scored, (0, 0))
             counts[row.scored] = good + row.cases[0], all_ + row.cases[1]
     return counts
+
+
+def _tiers(rows, asked):
+    says = {}
+    for tier in sorted(asked | {row.tier for row in rows}):
+        own = [row for row in rows if row.tier == tier and (row.required or tier == "T5")]
+        good = sum(row.passed for row in own)
+        says[tier] = "ok" if good == len(own) else f"{good} of {len(own)}"
+        if tier == "T5":  # never required, and about numbers
+            shown = next((row for row in own if not row.passed), own[0] if own else None)
+            words = (
+                f" ({shown.observed})"
+                if shown and isinstance(shown.observed, str) and shown.observed != "holds"
+                else ""
+            )
+            says[tier] = f"{'ok' if shown.passed else 'slow'}{words}" if shown else "asked where T0 to T3 are right"
+    return says
 
 
 def _is_error(observed):

@@ -139,6 +139,14 @@ def _symmetric(queries, keys, queue, temperature):
     return sum(_of_scores(_scores(*x), queries) for x in both) / 2
 
 
+def _queries_too(queries, keys, queue, temperature):
+    """The other queries are candidates, as the views of NT-Xent are; each query has others of its own."""
+    own = _scores(queries, queries, queue[:0], temperature)
+    own[np.diag_indices(len(own))] = -np.inf
+    scores = _scores(queries, keys, queue, temperature)
+    return (_lse(np.concatenate([scores, own], axis=1)) - np.diag(scores)).mean()
+
+
 def _negatives_mean(queries, keys, queue, temperature):
     scores = _scores(queries, keys, queue, temperature)
     return (_lse(scores) - math.log(scores.shape[1]) - np.diag(scores)).mean()
@@ -268,6 +276,16 @@ info_nce = Exercise(
                 "With all candidates equal you do not return the log of their number.",
                 "How many losses do you average: N or 2N?",
                 "CLIP averages both directions. Here only the queries ask.",
+            ),
+        ),
+        Mistake(
+            "queries-too",
+            "takes the other queries for candidates too, as NT-Xent does",
+            _queries_too,
+            (
+                "With all candidates equal you do not return the log of their number.",
+                "How many candidates has a query? N keys and M rows of queue.",
+                "A query is compared with keys and the queue. Other queries are no candidates here.",
             ),
         ),
         Mistake(

@@ -248,6 +248,16 @@ fifo_queue = Exercise(
             ),
         ),
         Mistake(
+            "count-stops-at-k",
+            "counts the keys that are in the queue, K at most",
+            _by_source(_ring(count="min(count + len(keys), len(queue))")),
+            (
+                "The queue is right, and your count does not grow beyond K.",
+                "The next slot is count mod K. Where does the next put begin, if count stays at K?",
+                "count is how many keys were put in so far, not how many are there now.",
+            ),
+        ),
+        Mistake(
             "takes-nothing-when-full",
             "takes nothing more once it is full",
             _said("takes nothing"),

@@ -231,6 +231,16 @@ nce_loss = Exercise(
             ),
         ),
         Mistake(
+            "nu-for-log-nu",
+            "takes ν away and not log ν",
+            _loss_of(lambda s, n, q, nq: (s - q - n.shape[1], n - nq - n.shape[1])),
+            (
+                "With one noise point you take 1 away, where log 1 = 0 is right.",
+                "A logit is a difference of logarithms. Is each of its terms one?",
+                "log(ν q) = log ν + log q.",
+            ),
+        ),
+        Mistake(
             "q-missing",
             "takes log ν away and forgets log q",
             _loss_of(lambda s, n, q, nq: (s - np.log(n.shape[1]), n - np.log(n.shape[1]))),

@@ -238,6 +238,15 @@ def _v_naive_sum(z1, z2, t):
     return (np.log(np.exp(s).sum(1)) - _at(s)).mean()
 
 
+def _v_naive_loops(z1, z2, t):
+    """math.exp, which raises where np.exp says inf; Python's numbers are float64, also for float32 rows."""
+    s, total = (_cosines(z1, z2) / t).tolist(), 0.0
+    for i, row in enumerate(s):
+        others = sum(math.exp(x) for k, x in enumerate(row) if k != i)
+        total += math.log(others) - row[(i + len(z1)) % len(s)]
+    return total / len(s)
+
+
 def _v_log_of_probability(z1, z2, t):
     logits = _masked(_cosines(z1, z2)) / t
     p = np.exp(logits - logits.max(1, keepdims=True))
@@ -591,7 +600,7 @@ nt_xent = Exercise(
                 "Where is exp called, and how large can its argument be?",
                 "A constant that is taken from all logits of a row cancels in the softmax. Choose it so that no exp is large.",
             ),
-            variants=(_v_naive_zeroed, _v_naive_sum),
+            variants=(_v_naive_zeroed, _v_naive_sum, _v_naive_loops),
         ),
         Mistake(
             "wrong-max-axis",
@@ -1140,6 +1149,16 @@ nt_xent_gradient = Exercise(
                 "Your gradient is about half as long as the right one.",
                 "Row i stands in the losses of the other anchors, and in its own.",
                 "The weight of row k in the gradient of row i has two parts: what i says of k, and what k says of i.",
+            ),
+        ),
+        Mistake(
+            "partners-alone",
+            "pulls partners together and pushes nothing apart",
+            _with(lambda p, y, n, t: -_both(y) / (n * t)),
+            (
+                "At collapse, and for one image, your gradient should be zero.",
+                "The loss of an anchor is a log-sum-exp minus the score of its partner. You have the slope of the second.",
+                "The slope of the log-sum-exp in a score is the probability of that candidate.",
             ),
         ),
         Mistake(

@@ -450,6 +450,16 @@ temperature_gradient = Exercise(
             ),
         ),
         Mistake(
+            "partner-alone",
+            "has the term of the partner alone",
+            lambda a, b, t: np.mean(_rows(a, b)[1]) / t**2,
+            (
+                "With orthogonal images you return 1/τ², however many negatives there are.",
+                "The loss of a view has two terms with τ in them. You have the slope of one.",
+                "The log-sum-exp depends on τ too.",
+            ),
+        ),
+        Mistake(
             "no-temperature-below",
             "does not divide by τ² at all",
             lambda a, b, t: _slope_of(a, b, t, power=0),
