@@ -2,6 +2,7 @@
 
 from .backward_stepper import backward_stepper
 from .circle_forces import circle_forces
+from .cluster_steps import cluster_steps
 from .early_pictures import EarlyPictures
 from .embedding_maps import embedding_maps
 from .false_negatives import false_negatives
@@ -27,6 +28,7 @@ __all__ = [
     "Widget",
     "backward_stepper",
     "circle_forces",
+    "cluster_steps",
     "embedding_maps",
     "false_negatives",
     "margin_plane",
