@@ -128,7 +128,7 @@ def test_in_a_browser(widget, labels, tmp_path):
     def at(k):
         places = np.array(widget.data["frames"][k]["places"]).reshape(-1, 2)
         share = f"{100 * agreement(places, labels, k=1):.0f} %"
-        return f"epoch {2**k}: {share} of the points have a nearest neighbour of their own label."
+        return f"epoch {2**k}: {share} of the points have a nearest neighbour of their own label in this map."
 
     assert [seen[name] for name in ("start", "scrubbed", "left", "end")] == [at(k) for k in (0, 3, 2, 5)]
     assert seen["other"] == at(0) and at(0) != at(5)

@@ -72,7 +72,7 @@ globalThis.minicl.trainingMovie = (() => {
       slider.setAttribute("aria-valuetext", frame.title);
       mark.setAttribute("cx", x(k).toFixed(1));
       mark.setAttribute("cy", y(shares[k]).toFixed(1));
-      says.textContent = `${percent(shares[k])} of the points have a nearest neighbour of their own label.`;
+      says.textContent = `${percent(shares[k])} of the points have a nearest neighbour of their own label in this map.`;
       map.setAttribute("aria-label", `Map of the embeddings, ${frame.title}. ${says.textContent}`);
     }
 
@@ -98,7 +98,7 @@ globalThis.minicl.trainingMovie = (() => {
       element("p", { class: "note" }, data.about),
       element(
         "div", { class: "panels" }, map,
-        element("div", { class: "beside" }, says, curve, element("p", { class: "note" }, "The curve has all stored maps, from 0 to 100 %.")),
+        element("div", { class: "beside" }, says, curve, element("p", { class: "note" }, "The curve: all stored maps. The lines: 0 and 100\u00a0%.")),
       ),
     );
     root.tabIndex = 0;
