@@ -85,7 +85,7 @@ def central(f, x, h):
     return (f(x + h) - f(x - h)) / (2 * h)
 
 
-def complex_step(f, x, h):
+def along_i(f, x, h):
     return np.imag(f(x + 1j * h)) / h
 
 
@@ -107,7 +107,7 @@ for name, method, kind in [
     ("forward, float64", forward, np.float64),
     ("central, float64", central, np.float64),
     ("central, float32", central, np.float32),
-    ("complex step", complex_step, np.float64),
+    ("complex step", along_i, np.float64),
 ]:
     measured = []
     for h in steps:
@@ -150,9 +150,9 @@ show(
 # part. The slope comes out as zero, and nothing complains. minicl's own `abs` refuses complex numbers for this reason.
 
 # %%
-print("slope of |x| at −2 by the complex step through np.abs:", complex_step(np.abs, -2.0, 1e-20))
+print("slope of |x| at −2 by the complex step through np.abs:", along_i(np.abs, -2.0, 1e-20))
 print("the right one:", -1.0)
-assert complex_step(np.abs, -2.0, 1e-20) == 0.0
+assert along_i(np.abs, -2.0, 1e-20) == 0.0
 try:
     mc.gradcheck.check(mc.abs, np.array([-2.0]), method="complex")
 except TypeError as refusal:
@@ -387,7 +387,7 @@ print(mc.course.describe("complex_step"))
 
 
 # %%
-def complex_step_gradient(func, x, h=1e-20):
+def complex_step(func, x, h=1e-20):
     gradient = np.zeros(x.shape)
     for i in np.ndindex(x.shape):
         moved = x.astype(complex)
@@ -396,10 +396,52 @@ def complex_step_gradient(func, x, h=1e-20):
     return gradient
 
 
-mc.course.check("complex_step", complex_step_gradient)
+mc.course.check("complex_step", complex_step)
 
 # %% [markdown]
-# The third exercise is graded **by mutation**: your checker gets 20 right and 16 wrong backward passes. It must accept the
+# Your function is now as good as the function that it is given. Here you write one that a complex step can be taken
+# through: a part of a contrastive loss. The values of the starter are right.
+
+# %%
+print(mc.course.describe("analytic_loss"))
+
+
+# %%
+def analytic_loss(z, temperature):
+    u = z / np.linalg.norm(z, axis=1, keepdims=True)
+    logits = u[1:] @ u[0] / temperature
+    top = logits.real.max()
+    return top + np.log(np.exp(logits - top).sum())
+
+
+mc.course.check("analytic_loss", analytic_loss)
+
+# %% [markdown]
+# The other trap, for differences. A checker must not blame a gradient for a kink, so it has to see one. The starter asks
+# whether the central difference changes when the step is halved.
+
+# %%
+print(mc.course.describe("kinks"))
+
+
+# %%
+def kinks(func, x, h):
+    mask = np.zeros(x.shape, dtype=bool)
+    for i in np.ndindex(x.shape):
+        slopes = []
+        for step in (h, h / 2):
+            up, down = x.copy(), x.copy()
+            up[i] += step
+            down[i] -= step
+            slopes.append((func(up) - func(down)) / (2 * step))
+        mask[i] = abs(slopes[0] - slopes[1]) > 0.01 * np.abs(slopes).max()
+    return mask
+
+
+mc.course.check("kinks", kinks)
+
+# %% [markdown]
+# The last exercise is graded **by mutation**: your checker gets 20 right and 16 wrong backward passes. It must accept the
 # right ones and reject the wrong ones.
 
 # %%
