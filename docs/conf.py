@@ -44,6 +44,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = html_copy_source = False
+html_context = {"default_mode": "auto"}
 html_sidebars = {"index": [], "start": [], "notation": [], "coming_from": [], "claims": [], "widgets": []}
 html_theme_options = {
     "logo": {"text": "minicl"},
