@@ -32,7 +32,6 @@
 # [Check yourself](#Check-yourself) · [What the article said](#What-the-article-said)
 
 # %%
-import dataclasses
 import math
 import os
 import time
@@ -47,7 +46,7 @@ from minicl import buffers, parallel
 from minicl.losses import blocked
 from minicl.parallel.cost import Costs
 from minicl.parallel.ring import partner_rank
-from minicl.viz import BLUE, GREEN, GREY, ORANGE, RED, show, style, table
+from minicl.viz import BLUE, GREEN, GREY, ORANGE, RED, cluster_steps, show, style, table
 
 FULL = os.environ.get("MINICL_PROFILE", "fast") == "full"
 BATCH = mc.derivations.ALL["large_batch"]
@@ -621,8 +620,8 @@ table(["workers R", "messages, counted", "3 (R − 1)", "largest, bytes", "2n (d
 #
 # ### A gather without gradient: it "works"
 #
-# Most frameworks have an all-gather that returns plain numbers. Then the rows of others are constants: a worker's rows get
-# the gradient of its own losses, and nothing from the losses of other workers, in which they are candidates.
+# A gather that returns plain numbers is easily written, and the loss is right. But then the rows of others are constants: a
+# worker's rows get the gradient of its own losses, and nothing from the losses of others, in which they are candidates.
 
 # %%
 display(BATCH["gather without gradient"])
@@ -903,31 +902,16 @@ show(
 #
 # ## Play
 #
-# Your cluster. Change one number, **predict** how the table changes, and run the cell again.
+# Your cluster. **Predict** before you move a slider; the arrow keys work too.
 #
-# 1. The network: InfiniBand has a latency of 2 µs and 22 · 10⁹ bytes a second. Which part changes, in which column?
-# 2. The encoder: a larger network takes 100 times as long for an image. Where does the loss overtake it now?
+# 1. The network: InfiniBand has a latency of 2 µs and 22 GB a second. Which line moves, and at which end?
+# 2. The encoder: a larger network takes 100 ms for an image. Where does the loss overtake it now?
 # 3. The images on each worker: 512 in place of 128. Does the loss overtake earlier or later?
+# 4. Take the tick away: now a fixed batch is spread thinner and thinner. Which number of workers is the fastest, and which
+#    sliders make it larger?
 
 # %%
-yours = dataclasses.replace(ROUND, latency=3e-5, bandwidth=1.1e9, image=5e-3)
-your_images = 128
-
-rows = []
-for R in MANY:
-    parts = yours.parts(R, your_images * R)
-    talk = parts["visits"] + parts["gradients"] + parts["norms"]
-    whole = sum(parts.values())
-    rows.append(
-        [
-            R,
-            f"{R * your_images:,}",
-            *(f"{1e3 * x:.1f}" for x in (parts["encoder"], parts["loss"], talk, whole)),
-            f"{100 * yours.total(1, your_images) / whole:.0f} %",
-        ]
-    )
-print(f"The loss overtakes the encoder at R = {yours.balance(your_images):.0f}.")
-table(["workers", "batch", "encoder, ms", "loss, ms", "messages, ms", "step, ms", "efficiency"], rows)
+cluster_steps(ROUND, images=EACH)
 
 # %% [markdown]
 # ## Build
