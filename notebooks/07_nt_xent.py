@@ -715,8 +715,8 @@ circle_forces()
 # %% [markdown]
 # ## Build
 #
-# Three stages. Each starter is wrong in an instructive way: read the report, mend the function, run again.
-# `report.hint(1)`, `.hint(2)` and `.hint(3)` say more and more.
+# Three stages, and at the end a test of your own. Each starter is wrong in an instructive way: read the report, mend
+# the function, run again. `report.hint(1)`, `.hint(2)` and `.hint(3)` say more and more.
 
 # %%
 print(mc.course.describe("nt_xent"))
@@ -863,6 +863,28 @@ table(
     ],
     left=2,
 )
+
+# %% [markdown]
+# ### A test of your own
+#
+# Now change sides: you write the test, and it is graded **by mutation**. It gets 4 right losses and 21 wrong ones. The
+# starter knows two of the closed values above, which is two more than most tests of this loss. What is never different
+# in its two batches?
+
+# %%
+print(mc.course.describe("nt_xent_test"))
+
+
+# %%
+def nt_xent_test(loss):
+    equal, orthogonal = np.ones((3, 2)), np.eye(3)
+    at_collapse = loss(equal, equal, 0.5)
+    aligned = loss(orthogonal, orthogonal, 0.5)
+    return bool(abs(at_collapse - math.log(5)) < 1e-9 and abs(aligned - math.log1p(4 * math.exp(-2))) < 1e-9)
+
+
+report = mc.course.check("nt_xent_test", nt_xent_test)
+report
 
 # %% [markdown]
 # ## Break

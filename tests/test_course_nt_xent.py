@@ -4,6 +4,7 @@ Right versions stand in right_answers/nt_xent.py; that every mistake is named is
 """
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -60,6 +61,33 @@ def test_zero_rows_and_speed_are_not_asked_for():
     assert {"takes a zero row for one with cosine 0"} <= {r.name for r in report.tests if not r.passed} <= rest
     loops = check("nt_xent", RIGHT["nt_xent"][0])
     assert loops.passed and [row.passed for row in loops.tests if row.tier == "T5"] == [False]
+
+
+def test_loops_arrays_and_a_version_that_is_safe_are_told_apart():
+    """All are right on ordinary numbers; T4 tells how safe they are and T5 how fast, which takes no part in `passed`."""
+    naive = next(mistake for mistake in VALUE.mistakes if mistake.name == "naive-exp")
+    versions = {
+        "naive loops": naive.variants[-1],
+        "naive arrays": naive.function,
+        "loops": RIGHT["nt_xent"][0],
+        "arrays": matrix,
+    }
+    reports = {name: check("nt_xent", f) for name, f in versions.items()}
+    assert all(report.tiers[tier] == "ok" for report in reports.values() for tier in ("T0", "T1", "T2"))
+    assert {name: report.tiers["T4"] for name, report in reports.items()} == {
+        "naive loops": "1 of 2", "naive arrays": "0 of 2", "loops": "ok", "arrays": "ok"
+    }  # fmt: skip
+    assert [report.passed for report in reports.values()] == [False, False, True, True]
+    ratio = {name: float(re.search(r"[\d.]+(?= times as long)", r.tiers["T5"])[0]) for name, r in reports.items()}
+    assert min(ratio["loops"], ratio["naive loops"]) > 5 * max(ratio["arrays"], ratio["naive arrays"])
+    assert f"T4 adversarial numbers: ok; T5 speed and scale: {reports['loops'].tiers['T5']}." in str(reports["loops"])
+    assert reports["loops"].tiers["T5"] in reports["loops"]._repr_html_()
+
+
+def test_who_is_wrong_is_not_timed():
+    assert (
+        check("cosine_matrix", lambda x, y: np.zeros((len(x), len(y)))).tiers["T5"] == "asked where T0 to T3 are right"
+    )
 
 
 def test_who_reads_the_library_passes_everything():
@@ -119,6 +147,7 @@ STARTERS = {
     "nt_xent_loops": "self-not-masked",
     "nt_xent_matrix": "global-max",
     "nt_xent_gradient": "candidates-constant",
+    "nt_xent_test": "aligned-only",
 }
 
 
