@@ -439,7 +439,7 @@ show(
 # %% [markdown]
 # ## Build
 #
-# Three exercises. Each starter below is wrong in an instructive way: read the report, mend the function, run again.
+# Four exercises. Each starter below is wrong in an instructive way: read the report, mend the function, run again.
 # `report.hint(1)`, `.hint(2)` and `.hint(3)` say more and more.
 
 # %%
@@ -454,6 +454,22 @@ def two_views(images, augment, rng):
 
 
 mc.course.check("two_views", two_views)
+
+# %% [markdown]
+# After training come the features, for the probe and for kNN. The encoder of this exercise has a batch norm, as most
+# have: while it trains, a row depends on its neighbours in the batch.
+
+# %%
+print(mc.course.describe("frozen_features"))
+
+
+# %%
+def frozen_features(encode, head, augment, images, batch, rng):
+    parts = [encode(images[a : a + batch]) for a in range(0, len(images), batch)]
+    return np.concatenate(parts)
+
+
+mc.course.check("frozen_features", frozen_features)
 
 # %%
 print(mc.course.describe("linear_probe"))
