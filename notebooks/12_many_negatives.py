@@ -44,6 +44,7 @@ from IPython.display import display
 from scipy.stats import t as student
 
 import minicl as mc
+from minicl import parallel
 from minicl.losses import blocked
 from minicl.viz import BLUE, GREEN, GREY, ORANGE, RED, momentum_queue, show, style, table
 
@@ -848,11 +849,35 @@ print(
 assert wrong_partner > float(exact) + 1
 
 # %% [markdown]
+# The library has this as a program for real processes: `parallel.nt_xent` takes the embeddings of *one* worker and gives
+# the loss of all. Here three workers, which are threads, hold 5, 20 and 7 images.
+
+# %%
+sizes = [5, 20, 7]
+
+
+def of_worker(workers):
+    first = sum(sizes[: workers.rank])
+    own = [mc.tensor(z[first : first + sizes[workers.rank]]) for z in (z1, z2)]
+    loss = parallel.nt_xent(*own, 0.5, workers)
+    return float(loss), mc.grad(loss, own)
+
+
+values, gradients = zip(*parallel.simulate(3, of_worker))
+together = np.concatenate([np.concatenate(g) for g in zip(*gradients)]).ravel()
+error = np.abs(together - exact_flat).max() / np.abs(exact_flat).max()
+print(f"three workers: {values}\none process:   {float(exact)}\ngradient: largest difference {error:.0e}")
+assert len(set(values)) == 1 and abs(values[0] - float(exact)) < 1e-12 and error < 1e-12
+
+# %% [markdown]
+# Whole trainings, what a gather without gradient does to them, and what it costs to talk: notebook 14.
+#
 # ### The four strategies, side by side
 #
 # Digits again, one small MLP, equal **epochs** (so each image is seen as often). What differs is where negatives come
-# from. Temperature and learning rate of each were chosen on a part of the *training* images. Raw pixels, the untrained
-# encoder, and the same encoder trained on the few labels alone stand beside them.
+# from. Temperature and learning rate of each stand in the cell. They were set by hand and not searched for, so a small
+# difference between two rows says nothing. Raw pixels, the untrained encoder, and the same encoder trained on the few
+# labels alone stand beside them.
 
 # %%
 EPOCHS = 20 if FULL else 4
@@ -1009,8 +1034,10 @@ momentum_queue()
 # %% [markdown]
 # ## Build
 #
-# Five exercises. Each starter is wrong in an instructive way: read the report, mend the function, run again.
-# `report.hint(1)`, `.hint(2)` and `.hint(3)` say more and more.
+# Nine exercises, in two groups that follow the two ways to more negatives. Each starter is wrong in an instructive way:
+# read the report, mend the function, run again. `report.hint(1)`, `.hint(2)` and `.hint(3)` say more and more.
+#
+# ### Memory: a queue, and an encoder that follows
 
 # %%
 print(mc.course.describe("fifo_queue"))
@@ -1046,6 +1073,61 @@ def queue_test(put):
 
 mc.course.check("queue_test", queue_test)
 
+# %% [markdown]
+# Now the queue in use: one step, with its loss. Mind the slots that nothing was written to.
+
+# %%
+print(mc.course.describe("queue_step"))
+
+
+# %%
+def queue_step(queries, keys, queue, count, temperature):
+    own = (queries * keys).sum(axis=1, keepdims=True)
+    logits = np.concatenate([own, queries @ queue.T], axis=1) / temperature
+    largest = logits.max(axis=1, keepdims=True)
+    loss = (largest[:, 0] + np.log(np.exp(logits - largest).sum(axis=1)) - logits[:, 0]).mean()
+    new = queue.copy()
+    new[(count + np.arange(len(keys))) % len(queue)] = keys
+    return loss, new, count + len(keys)
+
+
+mc.course.check("queue_step", queue_step)
+
+# %%
+print(mc.course.describe("momentum_step"))
+
+
+# %%
+def momentum_step(query, key, query_buffers, key_buffers, gradient, key_gradient, lr, momentum):
+    query = query - lr * gradient
+    key = momentum * key + (1 - momentum) * query
+    return query, key, key_buffers
+
+
+mc.course.check("momentum_step", momentum_step)
+
+# %% [markdown]
+# A query and its key come from one image, and BatchNorm mixes the images that it normalises together. If queries and keys
+# are normalised in the same groups, the statistics of a group tell which keys belong to it, and the loss falls without
+# anything being learned (notebook 10 shows such a leak). MoCo's answer: encode the keys in *other* groups, and put them
+# back in order.
+
+# %%
+print(mc.course.describe("shuffled_keys"))
+
+
+# %%
+def shuffled_keys(encode, images, order, parts):
+    shuffled = images[order]
+    keys = np.concatenate([encode(piece) for piece in np.split(shuffled, parts)])
+    return keys[order]
+
+
+mc.course.check("shuffled_keys", shuffled_keys)
+
+# %% [markdown]
+# ### A batch that does not fit: blocks, parts, machines
+
 # %%
 print(mc.course.describe("blocked_lse"))
 
@@ -1076,6 +1158,27 @@ def cached_gradient(encode, pull_back, loss_gradient, x, chunk):
 
 
 mc.course.check("cached_gradient", cached_gradient)
+
+# %% [markdown]
+# The second of the two conditions: the encoder draws random numbers, and both passes must draw the same ones.
+
+# %%
+print(mc.course.describe("replayed_gradient"))
+
+
+# %%
+def replayed_gradient(encode, pull_back, loss_gradient, x, chunk, rng):
+    starts = range(0, len(x), chunk)
+    z = np.concatenate([encode(x[a : a + chunk], rng) for a in starts])
+    g = loss_gradient(z)
+    return sum(pull_back(x[a : a + chunk], g[a : a + chunk], rng) for a in starts)
+
+
+mc.course.check("replayed_gradient", replayed_gradient)
+
+# %% [markdown]
+# Between machines nothing is drawn, but something must be sent back. (The loss of a batch on R processes is an exercise of
+# notebook 14.)
 
 # %%
 print(mc.course.describe("gather_vjp"))
