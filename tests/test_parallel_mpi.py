@@ -130,7 +130,7 @@ def test_without_a_gpu_the_command_line_says_so_once(images):
     for parts in ([sys.executable, *arguments], command(2, *arguments)):
         code, out, err = finish(start(*parts))
         assert code and not out
-        assert err.count("error: ") == err.count('the device "gpu" needs CuPy') == 1 and "Traceback" not in err
+        assert err.count('the device "gpu" needs CuPy') == 1 and "Traceback" not in err
 
 
 def wait_for(condition, seconds=120):
@@ -214,11 +214,47 @@ def test_a_refusal_ends_the_program_with_one_message(images):
     assert "worker 1 differs from worker 0 in settings" in err and "float64 (64, 256)" in err
 
 
-def test_options_that_do_not_fit_are_told_once(images):
-    arguments = ["-m", "minicl.train", "simclr", "--images", str(images), "--batch-size", "32", "--parts", "2"]
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        (["--parts", "2"], "Choose from 3 to 32 parts"),
+        (["--epochs", "-1"], "--epochs must be a whole number, at least 1"),
+        (["--epochs", "many"], "invalid int value: 'many'"),
+        (["--checkpoint", "images.npy"], "the file is damaged, or no checkpoint of minicl"),
+        (["--batch-size", "1"], "lies between 2 and the 64 images"),
+    ],
+)
+def test_what_does_not_fit_is_told_once(options, text, images):
+    options = [str(images) if x == "images.npy" else x for x in options]
+    arguments = ["-m", "minicl.train", "simclr", "--images", str(images), "--batch-size", "32", *options]
     code, out, err = finish(start(*command(3, *arguments)))
-    assert code and not out
-    assert err.count("error: ") == err.count("Choose from 3 to 32 parts") == 1 and "Traceback" not in err
+    assert code == 2 and not out
+    assert err.count("error: ") == err.count(text) == 1 and "Traceback" not in err
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+def test_options_that_one_worker_cannot_read_end_all(odd, images):
+    """The others would wait for it."""
+    same = [sys.executable, "-m", "minicl.train", "simclr", "--images", str(images), "--batch-size", "32", "--quiet"]
+    parts = [[*same, "--epochs", "many" if rank == odd else "1"] for rank in range(2)]
+    code, out, err = finish(start(str(MPIEXEC), "-n", "1", *parts[0], ":", "-n", "1", *parts[1]), 60)
+    assert code and not out and err.count("refuses") == 1 and "the options, with exit status 2" in err
+
+
+def test_a_checkpoint_that_one_worker_does_not_see_is_refused(images, tmp_path):
+    same = [sys.executable, "-m", "minicl.train", "simclr", "--images", str(images), "--batch-size", "32", "--quiet"]
+    run(1, *same[1:], "--epochs", "1", "--checkpoint", tmp_path / "here")
+    parts = [[*same, "--epochs", "2", "--checkpoint", str(tmp_path / name)] for name in ("here", "there")]
+    code, out, err = finish(start(str(MPIEXEC), "-n", "1", *parts[0], ":", "-n", "1", *parts[1]), 60)
+    assert code and not out and err.count("refuses") == 1 and "is the checkpoint where all workers see it?" in err
+
+
+def test_a_run_that_is_done_says_so_once(images, tmp_path):
+    arguments = ["-m", "minicl.train", "simclr", "--images", images, "--batch-size", "32", "--quiet"]
+    arguments += ["--checkpoint", tmp_path / "run", "--epochs", "1"]
+    first, second = run(2, *arguments), run(2, *arguments)
+    assert second.splitlines()[0].endswith("1 epochs are done already; --epochs 1 asks for no more.")
+    assert second.splitlines()[1:] == first.splitlines()
 
 
 def test_processes_of_another_mpi_are_refused():

@@ -27,6 +27,7 @@ from .ring import nt_xent, partner_rank
 from .workers import everybody
 
 OF_ALL = ("order_rng", "view_rng", "shuffle_rng")  # generators that draw the same on all workers
+EPOCH = "epoch (is the checkpoint where all workers see it?)"
 
 
 class _Parallel:
@@ -98,7 +99,7 @@ class _Parallel:
         self._path, self._written = checkpoint, None  # the file, and the epoch that it holds
         with self.workers.last_words() as self._say:
             super().fit(images, epochs, labels, progress, checkpoint, **others)
-            self._agree(epoch=self.epoch)  # nobody goes on before the file is there
+            self._agree(**{EPOCH: self.epoch})  # nobody goes on before the file is there
         self._say = lambda text: None
         return self
 
@@ -110,7 +111,7 @@ class _Parallel:
         if self.workers.size > 1:
             arrays, notes = self._snapshot()
             state = {name: zlib.crc32(np.ascontiguousarray(a)) for name, a in arrays.items()}
-            self._agree(epoch=self.epoch, data=self._run, state=state, generators=notes["generators"])
+            self._agree(**{EPOCH: self.epoch}, data=self._run, state=state, generators=notes["generators"])
         self._say(self._how_to_go_on())
         super()._run_epoch(*args)
 

@@ -105,7 +105,7 @@ class Workers:
             if other != everyone[0]:
                 first, theirs = json.loads(everyone[0]), json.loads(other)
                 key = next(k for k in first if first[k] != theirs.get(k))
-                a, b = _difference(first[key], theirs.get(key))
+                a, b = _difference(first[key], theirs.get(key, theirs))
                 raise Refused(
                     f"{name}: worker {rank} differs from worker 0 in {key}.\nworker 0: {a}\nworker {rank}: {b}\n"
                     "All workers need the same program, settings, seeds, data, and packages."

@@ -8,14 +8,19 @@ checkpoint, on as many workers as there are then.
 """
 
 import argparse
+import contextlib
 import math
+import os
 import sys
+import warnings
 
 import numpy as np
 
 from .. import data, nn, parallel
 from ..data import views
 from .settings import whole
+
+NAME = "python -m minicl.train"
 
 
 def positive(text):
@@ -28,9 +33,7 @@ def positive(text):
 
 def parser():
     """The options, with their defaults."""
-    p = argparse.ArgumentParser(
-        prog="python -m minicl.train", description="Contrastive training on one or more processes."
-    )
+    p = argparse.ArgumentParser(prog=NAME, description="Contrastive training on one or more processes.")
     p.add_argument("method", choices=["simclr", "moco"])
     p.add_argument("--images", help="a .npy file of floats (N, H, W, C); by default the digits of scikit-learn")
     p.add_argument("--encoder", choices=["mlp", "convnet"], default="mlp")
@@ -71,7 +74,7 @@ def loaded(path):
 
 def built(options, shape, workers):
     """The method for images of a shape (H, W, C)."""
-    whole("python -m minicl.train", "--seed", options.seed, 0)
+    whole(NAME, "--seed", options.seed, 0)
     random = {"dtype": np.dtype(options.dtype)}
     if options.encoder == "convnet":
         encoder, width = nn.ConvNet(shape[-1], rng=options.seed, **random), 128
@@ -89,25 +92,46 @@ def built(options, shape, workers):
     return parallel.MoCo(encoder, head, view, **queue, **settings)
 
 
+def read(arguments, workers):
+    """The options. Where they cannot be read, worker 0 alone says so."""
+    with open(os.devnull, "w") as nowhere:
+        out, err = (nowhere, nowhere) if workers.rank else (sys.stdout, sys.stderr)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                return parser().parse_args(arguments)
+        except SystemExit as end:
+            workers.agree(NAME, problem=f"the options, with exit status {end.code}")  # else the others would wait
+            raise
+
+
 def main(arguments=None):
-    """Train, and say how it ended. Returns 2 if the options or the file do not fit: one message, on however many workers."""
-    options, problem = parser().parse_args(arguments), None
-    workers = parallel.everybody()
+    """Train, and say how it ended. Returns 2 if options or files do not fit: one message, on however many workers."""
+    workers, problem = parallel.everybody(), None
+    options = read(arguments, workers)
     try:
         if options.device == "gpu":
             workers = parallel.everybody(gpu=True)
         images = loaded(options.images).astype(options.dtype)
-        method = built(options, images.shape[1:], workers).to(options.device)
         if not 2 <= options.batch_size <= len(images):
             raise ValueError(f"--batch-size {options.batch_size}: it lies between 2 and the {len(images)} images.")
+        whole(NAME, "--epochs", options.epochs, 1)
+        method = built(options, images.shape[1:], workers).to(options.device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no epoch is trained yet: images and checkpoint are looked at
+            method.fit(images, 0, progress=False, checkpoint=options.checkpoint)
+    except parallel.Refused:
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         problem = str(error)
-    workers.agree("python -m minicl.train", problem=problem)
+    workers.agree(NAME, problem=problem)
     if problem is not None:
         if workers.rank == 0:
-            print(f"python -m minicl.train: error: {problem}", file=sys.stderr)
+            print(f"{NAME}: error: {problem}", file=sys.stderr)
         return 2
-    method.fit(images, options.epochs, progress=not options.quiet, checkpoint=options.checkpoint)
+    if method.epoch < options.epochs:
+        method.fit(images, options.epochs, progress=not options.quiet, checkpoint=options.checkpoint)
+    elif workers.rank == 0:
+        print(f"{NAME}: {method.epoch} epochs are done already; --epochs {options.epochs} asks for no more.")
     if workers.rank == 0:
         last = ", ".join(f"{name} {values[-1]:.12g}" for name, values in method.history.items())
         print(f"{options.method}, {workers.size} worker{'s' * (workers.size > 1)}, epoch {method.epoch}: {last}")
