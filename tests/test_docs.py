@@ -206,6 +206,23 @@ def test_the_picture_says_what_the_run_gave():
     assert shares[0] < 0.4 and shares[100] > 0.8
 
 
+def test_the_theme_changes_no_widget():
+    """The theme stands on Bootstrap, whose `.card` or `.row` would apply in a widget too: site.css takes each of them back."""
+    theme = pytest.importorskip("pydata_sphinx_theme", reason="needs the theme of the site (extra: docs)")
+    sheets = [path.read_text(encoding="utf-8") for path in Path(theme.__file__).parent.rglob("static/styles/*.css")]
+    selectors = re.findall(r"([^{}]+)\{", re.sub(r"(?s)/\*.*?\*/", "", "".join(sheets)))
+    alone = re.compile(r"\.([a-zA-Z][\w-]*)(?:>\*)?(?::[\w-]+)?")  # .card, .row>*, .btn:hover
+    theirs = {m[1] for text in selectors for part in text.split(",") if (m := alone.fullmatch(part.strip()))}
+    assert {"card", "btn", "row"} <= theirs
+    scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "minicl" / "viz" / "js").glob("*.js"))
+    said = re.findall(r'class: [`"]([^`"]*)[`"]', scripts)
+    said += [name for pair in re.findall(r'class: [^,}]*\? "([\w ]*)" : "([\w ]*)"', scripts) for name in pair]
+    ours = {name for names in said for name in names.split()}
+    style = (DOCS / "_static" / "site.css").read_text(encoding="utf-8")
+    assert len(ours) > 50
+    assert {name for name in ours & theirs if f".minicl-widget .{name} " not in style} == set()
+
+
 def test_turning_the_spheres_moves_nothing_on_them(rng):
     spheres = {k: z / np.linalg.norm(z, axis=1, keepdims=True) for k, z in enumerate(rng.normal(size=(3, 20, 3)))}
     for (_, z), (_, there) in zip(spheres.items(), learning.turned(spheres).items()):
