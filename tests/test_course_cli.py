@@ -8,6 +8,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from minicl.course import EXERCISES, notebook
 from minicl.course.__main__ import main
+from notebooks import build
 
 OF_07 = [name for name, exercise in EXERCISES.items() if exercise.notebook == "07"]
 RIGHT = "def matmul_vjp(g, a, b):\n    return g @ b.T, a.T @ g"
@@ -120,6 +121,20 @@ def test_what_cannot_be_read_says_why(tmp_path, capsys):
     assert main(["grade", str(tmp_path / "none.ipynb"), "--exercise", "nt_exent"]) == 2
     assert "no exercise 'nt_exent'" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.grade.*"))
+
+
+def test_the_list_agrees_with_the_notebooks():
+    """Each exercise is asked and checked in its notebook, and what is graded there is the function that is checked."""
+    for source in build.sources():
+        code = [cell.source for cell in build.read(source).cells if cell.cell_type == "code"]
+        text, number = "\n".join(code), source.stem[:2]
+        checked = {(name, function) for name, function in notebook._CHECKED.findall(text) if function}
+        listed = {name for name, exercise in EXERCISES.items() if exercise.notebook == number}
+        assert listed <= {name for name, _ in checked}, f"{source.name} lacks a cell that checks an exercise of its own"
+        assert set(notebook.answers(code, source.stem)) <= checked, (
+            f"{source.name}: a name of an exercise is used twice"
+        )
+    assert {exercise.notebook for exercise in EXERCISES.values()} <= {source.stem[:2] for source in build.sources()}
 
 
 def test_list_names_every_exercise_once(capsys):
