@@ -159,6 +159,16 @@ def test_the_guide_tells_the_points_and_the_diagnoses():
     assert all(sum(pair) == 100 for pair in sums)
     rubric = re.findall(r"^\| A(\d) .*?\| (\d+) \| (\d+) \|", guide, re.M)
     assert rubric == [(path.stem[1], *map(str, pair)) for path, pair in zip(PATHS, sums)]
+    known = [
+        sum(
+            checks(each)[test].metadata["nbgrader"]["points"]
+            for answer in answers(each)
+            for test in checks_of(answer, each)
+            if any("mc.course.check(" in checks(each)[other].source for other in checks_of(answer, each))
+        )
+        for each in map(course.read, PATHS)
+    ]
+    assert "{}, {}, {} and {} points of A1 to A4".format(*known) in guide
     told = re.findall(r"^\| `(\w+)` \| `([\w-]+)` \| (.*) \| (.*) \|$", guide, re.M)
     assert len(told) > 20
     for exercise, name, says, hint in told:
@@ -266,6 +276,18 @@ def run_here(cells, scope):
             except AssertionError as error:
                 lost[identity(cell)] = getattr(error, "diagnosis", repr(error))
     return scopes, lost
+
+
+def test_numbers_that_students_measure_are_told_apart():
+    with hidden_tests():
+        hidden = importlib.import_module("hidden_a1")
+    hidden.predict({"A": 1, "B": [5, 3], "C": 0.5, "D": 7})
+    hidden.measured_b({"B": [2]})
+    hidden.measured_c({"C": 3e-11})
+    y = np.exp([1.0, 2.0, 3.0]) / np.exp([1.0, 2.0, 3.0]).sum()
+    for value, name in ((0.665, "output-for-slope"), (y[2] - y[2] ** 2, "not-the-sum"), (0.5, "unknown")):
+        with pytest.raises(AssertionError, match=rf"^\[{name}\]"):
+            hidden.measured_c({"C": value})
 
 
 def hidden_tests():

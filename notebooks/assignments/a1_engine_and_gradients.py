@@ -15,28 +15,31 @@
 # # Assignment 1 · Engine and gradients
 #
 # You build the rules of a backward pass, derive one gradient by hand, and then write the checker that decides whether
-# such rules are right. It builds on the notebooks 01 and 02 and takes about two hours. There are 100 points: tests give
-# 80, a person gives 20.
+# such rules are right. It builds on the notebooks 01 and 02.
 #
-# | part | | points |
+# | part | minutes | points |
 # |---|---|---|
-# | 1 | Predict, then measure | 12 |
-# | 2 | The order of a backward pass | 10 |
-# | 3 | Undo broadcasting | 8 |
-# | 4 | A layer of a network | 8 |
-# | 5 | log Σ exp | 10 |
-# | 6 | A loss by hand, and in code | 26 |
-# | 7 | A checker that no wrong gradient gets past | 14 |
-# | 8 | One input that decides | 6 |
-# | 9 | What surprised you | 6 |
+# | 1 · Predict, then measure | 10 | 12 |
+# | 2 · The order of a backward pass | 15 | 10 |
+# | 3 · Undo broadcasting | 10 | 8 |
+# | 4 · A layer of a network | 10 | 8 |
+# | 5 · log Σ exp | 10 | 10 |
+# | 6 · A loss by hand, and in code | 30 | 26 |
+# | 7 · A checker that no wrong gradient gets past | 15 | 14 |
+# | 8 · One input that decides | 10 | 6 |
+# | 9 · What surprised you | 10 | 6 |
+# | **together** | **120** | **100**: 80 by tests, 20 by a person |
 #
-# **How it works.** Write where it says `YOUR CODE HERE` or `YOUR ANSWER HERE`, and take the line
-# `raise NotImplementedError()` out. Leave the other cells as they are: they are put back when your work is graded.
-# Below each answer a cell tests it. Run that cell: its report says what is wrong, and `report.hint(1)`, `(2)`, `(3)`
-# say more. Grading uses the same tests with other numbers, so what passes here will pass there.
+# **How to work**
 #
-# Each part is graded by itself: a mistake in one costs no points in another. Your functions get NumPy arrays and give
-# NumPy arrays, and leave their arguments as they are. NumPy is all that you need.
+# - Replace `# YOUR CODE HERE` and `raise NotImplementedError()`, or `YOUR ANSWER HERE`, by your answer. Keep the names,
+#   and leave the other cells as they are: they are put back when your work is graded.
+# - Below each answer a cell tries it. Where it says `mc.course.check(...)` you get a report: which tests pass, the
+#   smallest input that fails, and often the name of the mistake. For a hint open a new cell and write, for example,
+#   `mc.course.check("unbroadcast", unbroadcast).hint(1)`; `hint(2)` and `hint(3)` say more.
+# - Your answers are graded with other random numbers, and with tests of your own numbers that you do not see.
+# - Each part is graded by itself: a mistake in one costs no points in another. Your functions get NumPy arrays and give
+#   NumPy arrays, and leave their arguments as they are. NumPy is all that you need.
 
 # %% nbgrader={"grade_id": "setup"}
 import numpy as np
@@ -77,22 +80,25 @@ def compare(**pairs):
 # - **D.** A loss has 1000 parameters. How often is it evaluated to find its gradient by central differences?
 
 # %% nbgrader={"grade_id": "predict", "solution": true}
+# guess = {"A": a number, "B": a shape, "C": a number, "D": a number}
 ### BEGIN SOLUTION
 guess = {"A": 12, "B": (5, 2), "C": 0.5, "D": 1000}
 ### END SOLUTION
 
 # %% nbgrader={"grade_id": "test_predict", "points": 4}
 print("Your guesses:", guess)
+print("a number, a shape and two numbers:", [type(guess[letter]).__name__ for letter in "ABCD" if letter in guess])
 ### BEGIN HIDDEN TESTS
 import hidden_a1
 hidden_a1.predict(guess)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade_id": "ask_measured"}
-# Now find the answers out, by a formula or by a few lines of code (`nudge` is there), and store them in the same form.
-# Two points each.
+# Now find the answers out, by a formula or by a few lines of code (`nudge` is there; it takes arrays, such as
+# `np.array(3.0)`). Store them in the same form, in a dictionary `measured`. Two points each.
 
 # %% nbgrader={"grade_id": "measured", "solution": true}
+# measured = {"A": a number, "B": a shape, "C": a number, "D": a number}
 ### BEGIN SOLUTION
 softmax = lambda x: np.exp(x) / np.exp(x).sum()
 measured = {
@@ -389,10 +395,13 @@ def suspect_vjp(g, x):
 # It is wrong, and it has passed many checks. Find two pairs `(g, x)`, each with `x` of shape `(3, 2)` and `g` of shape
 # `(3, 3)`, both not zero:
 #
-# - `exposing`: the suspect's answer is not the gradient. It must be off by at least a tenth of the largest entry.
+# - `exposing`: the suspect's answer is not the gradient. It must be off by at least a tenth of the largest entry of the
+#   two.
 # - `hiding`: the suspect's answer is the gradient, to eight digits. (This is the `g` that somebody used.)
 
 # %% nbgrader={"grade_id": "witness", "solution": true}
+# exposing = a pair (g, x)
+# hiding = a pair (g, x)
 ### BEGIN SOLUTION
 some_x = np.array([[1.0, 2.0], [3.0, -1.0], [0.0, 1.0]])
 exposing = (np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), some_x)
@@ -419,8 +428,8 @@ hidden_a1.hiding(hiding)
 # ## 9 · What surprised you (6 points)
 #
 # Take the guess of part 1 that was furthest off. In five sentences at most: what did you think, what is true, and which
-# rule of notebook 01 or 02 would have told you? If all four were right, explain instead how a backward pass that
-# follows every path by recursion arrives at 48 in A.
+# rule of notebook 01 or 02 would have told you? If all four were right, explain instead how a recursive backward pass,
+# in which a node sends all that it has each time it is reached (`walk_recursive` in notebook 01), arrives at 48 in A.
 #
 # | | points |
 # |---|---|

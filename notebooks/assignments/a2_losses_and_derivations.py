@@ -224,6 +224,8 @@ hidden_a2.second_place(second_place)
 # - *3 points:* logits may be as large as ±800. Then a probability can be rounded to 0 or to 1, and its logarithm is
 #   lost. So stay with logarithms from the beginning: $-\log\frac{e^{g_0}}{\sum_m e^{g_m}} = \log\sum_m e^{g_m} - g_0$,
 #   and `np.logaddexp.reduce(g)` is $\log\sum_m e^{g_m}$ for numbers of any size.
+#
+# The grader knows this exercise as `cross_entropy_readings`.
 
 # %% nbgrader={"grade_id": "three_losses", "solution": true}
 def three_losses(scores, temperature):

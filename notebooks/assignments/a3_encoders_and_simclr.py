@@ -144,7 +144,7 @@ hidden_a3.conv_dx(conv_vjp)
 ### END HIDDEN TESTS
 
 # %% nbgrader={"grade_id": "test_conv_vjp-dw", "points": 5}
-# graded by the rows of the report above that look at dw
+# graded by the same rows, of which only dw counts here, and only dx above
 ### BEGIN HIDDEN TESTS
 import hidden_a3
 hidden_a3.conv_dw(conv_vjp)
@@ -195,7 +195,7 @@ hidden_a3.is_adjoint(is_adjoint)
 # the 2N views is then compared with all other views, and should find its **partner**, the other view of its image.
 #
 # **Predict** (2 points). A batch has N = 64 images. A network that has learned nothing ranks the other views at random.
-# How likely is it that the partner comes first? Write the number as `chance`.
+# How likely is it that the partner comes first? Write it as `chance`, as a fraction such as `2 / 3`.
 
 # %% nbgrader={"grade_id": "chance", "solution": true}
 # chance = a number
@@ -325,7 +325,12 @@ hidden_a3.train_first_loss(train)
 ### END HIDDEN TESTS
 
 # %% nbgrader={"grade_id": "test_train-steps", "points": 8}
-# looks at the encoder, at the head and at all losses after a few steps
+# Graded: the encoder, the head and all losses after a few steps. A first look, after one step:
+encoder, head = networks(1)
+before = [p.numpy().copy() for p in encoder.parameters() + head.parameters()]
+train(encoder, head, digits.images, view, 1, 64, 0.5, 3e-3, np.random.default_rng(1))
+moved = [(p.numpy() != q).any() for p, q in zip(encoder.parameters() + head.parameters(), before)]
+print(f"parameters that have moved: {sum(moved)} of {len(moved)}")
 ### BEGIN HIDDEN TESTS
 import hidden_a3
 hidden_a3.train_steps(train)

@@ -451,10 +451,10 @@ def markdown(grades, problems):
     """A page for the instructor: the totals, each student's lost points with the diagnosis, and the commonest ones."""
     lines = ["# Grades", "", "| student | assignment | automatic | by hand | waiting |", "|---|---|---|---|---|"]
     for (student, assignment), (auto, of, hand, of_hand, waiting) in totals(grades).items():
-        wait = f"{waiting} answers" if waiting else ""
+        wait = f"{waiting} answer{'s' * (waiting > 1)}" if waiting else ""
         lines.append(f"| {student} | {assignment} | {auto:g} / {of:g} | {hand:g} / {of_hand:g} | {wait} |")
     for (student, assignment), why in problems.items():
-        lines += ["", f"**{student}, {assignment}: not graded.** {' '.join(why.split())[:500]}"]
+        lines += ["", f"**{student}, {assignment}: not graded.** {' '.join(why.split())[-500:]}"]
     for student, assignment in totals(grades):
         lines += ["", f"## {student} · {assignment}", "", "| cell | points | diagnosis | |", "|---|---|---|---|"]
         for grade in grades:

@@ -1,7 +1,7 @@
 """Hidden tests of assignment 1: one function for each test cell, called with what the student wrote."""
 
 import numpy as np
-from hidden_tests import NO_HINTS, NotYet, choice, number, require
+from hidden_tests import NO_HINTS, NotYet, choice, four_digits, number, require
 
 from minicl.course.answers import Failed
 from minicl.course.catalogue.vjp import vjp_tests
@@ -15,7 +15,7 @@ def predict(guess):
     """Any guess counts, if it is one."""
     if not isinstance(guess, dict) or set(guess) != set("ABCD"):
         raise NotYet("not-predicted", "guess is a dictionary with the keys A, B, C and D.")
-    if not isinstance(guess["B"], tuple):
+    if not isinstance(guess["B"], (tuple, list)):
         raise NotYet("not-predicted", "A guess for B is a shape, such as (5, 3).")
     for letter in "ACD":
         if isinstance(guess[letter], bool) or not isinstance(guess[letter], (int, float, np.number)):
@@ -32,7 +32,7 @@ def measured_a(measured):
     mistakes = {
         "paths-not-added": (12.0, "c is b squared, and b feels a through both of its terms: add over the two paths."),
         "only-one-use": (6.0, "Both products use two things: each of them has a slope."),
-        "recursion": (48.0, "b has sent its gradient twice, as a walk along every path does."),
+        "recursion": (48.0, "b has sent all of its gradient twice: once for each use, before all of it had come."),
     }
     number(_entry(measured, "A"), 24.0, mistakes)
 
@@ -43,12 +43,17 @@ def measured_b(measured):
         (3, 2): ("shape-of-another", "That is the shape of w."),
         (2,): ("", ""),
     }
-    choice(_entry(measured, "B"), (2,), mistakes)
+    shape = _entry(measured, "B")
+    choice(tuple(shape) if isinstance(shape, list) else shape, (2,), mistakes)
 
 
 def measured_c(measured):
-    mistakes = {"not-the-sum": (0.2449, "The entries of y sum to 1, wherever x is: ask for the slope of that sum.")}
-    number(_entry(measured, "C"), 0.0, mistakes, tolerance=1e-4)
+    y = np.exp([1.0, 2.0, 3.0]) / np.exp([1.0, 2.0, 3.0]).sum()
+    mistakes = {
+        "not-the-sum": ((y * (1 - y)).max(), "This is the slope of one entry of y. Ask for the slope of their sum."),
+        "output-for-slope": (y.max(), "This is an entry of y. Ask for the slope of the sum of all of them."),
+    }
+    four_digits(_entry(measured, "C"), 0.0, mistakes)
 
 
 def measured_d(measured):

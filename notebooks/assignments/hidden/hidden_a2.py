@@ -43,6 +43,7 @@ def posterior(answer):
             "nu-upside-down": (15 / 16, "There are more noise points than data points, not fewer."),
             "odds": (3 / 5, "These are odds, data to noise. A probability divides by both together."),
             "noise-as-data": (5 / 8, "This is the probability of noise."),
+            "per-cent": (37.5, "A probability lies between 0 and 1."),
         },
     )
 
@@ -151,6 +152,7 @@ def without_partner(answer):
                 math.log(2 + math.exp(2)) - 2,
                 "This is NT-Xent: here the partner is left out of the sum.",
             ),
+            "partner-missing": (math.log(2), "The partner stays in the numerator: only the sum is without it."),
             "images-for-views": (-2.0, "The other image has two views, and both are negatives."),
             "sign": (2 - math.log(2), "The sign is wrong: −log of a quotient."),
             "temperature-multiplied": (math.log(2) - 0.5, "A logit is the cosine divided by τ."),
