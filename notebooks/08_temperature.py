@@ -391,6 +391,7 @@ assert far < 1e-4 < moved
 
 # %%
 STEPS = 300 if FULL else 100
+# Change these as you like, but keep 0.05, 0.2, 1.0 and 3.0, of which the figures below speak.
 TAUS = [0.05, 0.1, 0.2, 0.5, 1.0, 3.0] if FULL else [0.05, 0.2, 1.0, 3.0]
 CLASSES, EACH = 4, 8
 labels = np.repeat(np.arange(CLASSES), EACH)
@@ -547,6 +548,7 @@ views = mc.data.views
 view = views.Compose(
     [views.RandomAffine(degrees=15, shift=0.5, scale=(0.8, 1.2)), views.ColorJitter(0.4, 0.4), views.GaussianNoise(0.1)]
 )
+# Change these, too; in the full profile keep 0.2 and 1.0.
 DIGIT_TAUS, DIGIT_SEEDS, EPOCHS = ([0.05, 0.2, 0.5, 1.0, 3.0], 5, 10) if FULL else ([0.1, 1.0], 2, 2)
 alike = (test_set.labels[:, None] == test_set.labels) & ~np.eye(len(test_set.labels), dtype=bool)
 

@@ -453,8 +453,9 @@ def markdown(grades, problems):
     for (student, assignment), (auto, of, hand, of_hand, waiting) in totals(grades).items():
         wait = f"{waiting} answer{'s' * (waiting > 1)}" if waiting else ""
         lines.append(f"| {student} | {assignment} | {auto:g} / {of:g} | {hand:g} / {of_hand:g} | {wait} |")
-    for (student, assignment), why in problems.items():
-        lines += ["", f"**{student}, {assignment}: not graded.** {' '.join(why.split())[-500:]}"]
+    for pair, why in problems.items():
+        what = "graded, but this went wrong" if pair in totals(grades) else "not graded"
+        lines += ["", f"**{', '.join(pair)}: {what}.** {' '.join(why.split())[-500:]}"]
     for student, assignment in totals(grades):
         lines += ["", f"## {student} · {assignment}", "", "| cell | points | diagnosis | |", "|---|---|---|---|"]
         for grade in grades:
