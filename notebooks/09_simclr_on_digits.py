@@ -456,8 +456,8 @@ def two_views(images, augment, rng):
 mc.course.check("two_views", two_views)
 
 # %% [markdown]
-# After training come the features, for the probe and for kNN. The encoder of this exercise has a batch norm, as most
-# have: while it trains, a row depends on its neighbours in the batch.
+# After training come the features, for the probe and for kNN. The encoder of this exercise has BatchNorm, as most have:
+# while it trains, a row depends on the others of its batch.
 
 # %%
 print(mc.course.describe("frozen_features"))
