@@ -549,6 +549,11 @@ def _lse_max_without_axis_kept(g, x):
     return g[..., None] * e / e.sum(-1, keepdims=True)
 
 
+def _lse_sum_without_axis_kept(g, x):
+    e = _shifted_exp(x)
+    return g[..., None] * e / e.sum(-1)
+
+
 def _lse_g_not_expanded(g, x):
     e = _shifted_exp(x)
     return g * (e / e.sum(-1, keepdims=True))
@@ -671,6 +676,16 @@ logsumexp_vjp = Exercise(
                 "It fails for shapes that are not square.",
                 "The maxima have shape (n,), and broadcasting aligns them with the last axis.",
                 "The maxima must have shape (n, 1): look up keepdims.",
+            ),
+        ),
+        Mistake(
+            "sum-axis-lost",
+            "divides by the row sums along the wrong axis",
+            _lse_sum_without_axis_kept,
+            (
+                "It fails for shapes that are not square.",
+                "The sums have shape (n,), and broadcasting aligns them with the last axis.",
+                "The sums must have shape (n, 1): look up keepdims.",
             ),
         ),
         Mistake(

@@ -1201,7 +1201,16 @@ nt_xent_gradient = Exercise(
                 "The loss is a mean. Over how many anchors?",
                 "A factor in front of the loss stands in front of its gradient.",
             ),
-            variants=(_with(lambda p, y, n, t: 2 * _both(p - y) / (n * t)),),
+        ),
+        Mistake(
+            "divided-by-n",
+            "divides by the number of images, and not by that of the anchors",
+            _with(lambda p, y, n, t: 2 * _both(p - y) / (n * t)),
+            (
+                "Your gradient is twice the right one.",
+                "Each image has two views, and each view is an anchor once.",
+                "The loss is a mean over 2N anchors. Divide by 2N.",
+            ),
         ),
         Mistake(
             "length-missing",
